@@ -1,0 +1,136 @@
+//! Where a session's files are.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// The name of one run: phase, users and repeat, as `h2-u064-r2`. Also its folder's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// The name of the run of `phase` with this many users, in this repeat (from 1).
+    pub fn new(phase: &str, users: u32, repeat: u32) -> Self {
+        Self(format!("{phase}-u{users:03}-r{repeat}"))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The folder of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionDir(PathBuf);
+
+impl SessionDir {
+    /// The session in this folder, whether it exists or not.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The session's name: its folder's.
+    pub fn name(&self) -> String {
+        self.0
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// `session.json`.
+    pub fn manifest(&self) -> PathBuf {
+        self.0.join("session.json")
+    }
+
+    /// `report.html`.
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    /// The folder of the figures.
+    pub fn figures(&self) -> PathBuf {
+        self.0.join("figures")
+    }
+
+    /// The folder of the runs.
+    pub fn runs(&self) -> PathBuf {
+        self.0.join("runs")
+    }
+
+    /// The folder of one run.
+    pub fn run(&self, id: &RunId) -> RunDir {
+        RunDir(self.runs().join(id.as_str()))
+    }
+}
+
+/// The folder of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir(pub(crate) PathBuf);
+
+impl RunDir {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `manifest.json`: what the run was.
+    pub fn manifest(&self) -> PathBuf {
+        self.0.join("manifest.json")
+    }
+
+    /// `requests.csv`: a row a request.
+    pub fn requests(&self) -> PathBuf {
+        self.0.join("requests.csv")
+    }
+
+    /// `tokens.bin`: the arrival time of every token-bearing chunk.
+    pub fn tokens(&self) -> PathBuf {
+        self.0.join("tokens.bin")
+    }
+
+    /// `telemetry.csv`: a row a tick.
+    pub fn telemetry(&self) -> PathBuf {
+        self.0.join("telemetry.csv")
+    }
+
+    /// `cpu.csv`: a row a core and tick.
+    pub fn cpu(&self) -> PathBuf {
+        self.0.join("cpu.csv")
+    }
+
+    /// `run.log`: what was worth telling, a line each.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("run.log")
+    }
+
+    /// `summary.json`: the run's figures, as other tools read them.
+    pub fn summary(&self) -> PathBuf {
+        self.0.join("summary.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_names_sort_as_the_sweep_runs() {
+        assert_eq!(RunId::new("h2", 64, 2).as_str(), "h2-u064-r2");
+        assert!(RunId::new("h2", 8, 1) < RunId::new("h2", 64, 1));
+    }
+}

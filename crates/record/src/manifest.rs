@@ -1,0 +1,236 @@
+//! `session.json` and `manifest.json`: what a session and a run were.
+
+use crate::RunId;
+use clock::{ClockPair, MonoNs, SessionNs};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The version of the files' format. Readers refuse any other.
+pub const FORMAT: u32 = 1;
+
+/// `session.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionManifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The session's name.
+    pub session: String,
+    /// The version of Spillpoint that measured.
+    pub spillpoint: String,
+    /// The experiment: `h2`.
+    pub experiment: String,
+    /// What it asks, as its plan says.
+    pub title: String,
+    /// Whether the plan's quick variant was run.
+    pub quick: bool,
+    /// The plan as run, overrides and all.
+    pub plan: serde_json::Value,
+    /// The server under test.
+    pub target: TargetFacts,
+    /// The machine.
+    pub host: HostFacts,
+    /// The device under test.
+    pub device: DeviceUnderTest,
+    /// The session's t0: every recorded time counts from it.
+    pub t0_mono_ns: MonoNs,
+    /// Ties t0 to UTC.
+    pub clock: ClockPair,
+    /// All runs of the plan, in the order in which they are run.
+    pub runs: Vec<RunId>,
+}
+
+/// The server under test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetFacts {
+    /// Whose it is.
+    pub kind: TargetKind,
+    /// Its base URL, without credentials.
+    pub url: String,
+    /// The model, by its own name.
+    pub model: String,
+    /// The API that is spoken to it: `completions` or `chat`.
+    pub api: String,
+    /// What the server says it is (`Server` header, `owned_by`).
+    pub server: Option<String>,
+}
+
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// The embedded engine: its compute is modelled, and every report says so.
+    Embedded,
+    /// A server that was there before.
+    Attached,
+}
+
+/// The machine that was measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Its name.
+    pub hostname: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// `x86_64`, `aarch64`.
+    pub arch: String,
+    /// The distribution, from os-release.
+    pub os: Option<String>,
+    /// The CPU's name.
+    pub cpu: Option<String>,
+    /// Cores that are online.
+    pub cores: u32,
+    /// All usable memory.
+    pub mem_total_bytes: Option<u64>,
+    /// All swap.
+    pub swap_total_bytes: Option<u64>,
+    /// The size of a page.
+    pub page_size_bytes: u64,
+    /// Identifies the boot: CLOCK_MONOTONIC is comparable within one.
+    pub boot_id: Option<String>,
+}
+
+/// The block device under test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceUnderTest {
+    /// The path that was resolved: the model's files, or the results folder.
+    pub path: PathBuf,
+    /// The whole device that holds it, as the kernel names it; absent if it is on none (tmpfs,
+    /// overlay, a network), with the reason in `why_not`.
+    pub name: Option<String>,
+    /// The partition that holds it, if it is on one.
+    pub partition: Option<String>,
+    /// The file system's type.
+    pub file_system: Option<String>,
+    /// The device's model.
+    pub model: Option<String>,
+    /// Why there is no device.
+    pub why_not: Option<String>,
+}
+
+/// A run's `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunManifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The run.
+    pub run: RunId,
+    /// The phase of the plan: `h2`.
+    pub phase: String,
+    /// Concurrent users.
+    pub users: u32,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// What the requests looked like.
+    pub workload: WorkloadFacts,
+    /// Where the run stands.
+    pub state: RunState,
+    /// Both clocks at the run's start.
+    pub clock: ClockPair,
+    /// The run's parts; absent until they are known.
+    pub stages: Option<Stages>,
+    /// How well the host was sampled.
+    pub sampling: Option<SamplingFacts>,
+    /// The checks, once made.
+    pub gates: Vec<Gate>,
+}
+
+/// What a run's requests looked like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadFacts {
+    /// The prompt's length that was meant.
+    pub prompt_tokens: u32,
+    /// The most tokens that were asked for.
+    pub output_tokens: u32,
+    /// The seed of the prompts' words.
+    pub seed: u64,
+    /// The salt of the prompts' nonces: new in every session, so that no server remembers a prompt.
+    pub nonce_salt: u64,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Begun; if its session is over, it was cut off.
+    Running,
+    /// Measured to its end.
+    Complete,
+    /// Ended early, by a person.
+    Interrupted,
+    /// Ended early, for this reason.
+    Failed(String),
+}
+
+/// An interval of session time, its end excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its first moment.
+    pub start_ns: SessionNs,
+    /// The moment after it.
+    pub end_ns: SessionNs,
+}
+
+impl Interval {
+    /// Its length in seconds.
+    pub fn seconds(&self) -> f64 {
+        (self.end_ns - self.start_ns) as f64 / 1e9
+    }
+
+    /// Whether `t` lies in it.
+    pub fn contains(&self, t: SessionNs) -> bool {
+        self.start_ns <= t && t < self.end_ns
+    }
+}
+
+/// The parts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stages {
+    /// Users join.
+    pub ramp: Interval,
+    /// The server settles.
+    pub warmup: Interval,
+    /// The measured interval.
+    pub measure: Interval,
+    /// The measured requests end.
+    pub drain: Interval,
+}
+
+/// How well the host was sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplingFacts {
+    /// The wanted distance of two ticks.
+    pub interval_ms: f64,
+    /// Ticks that the schedule asked for.
+    pub ticks_due: u64,
+    /// Ticks that were taken.
+    pub ticks_taken: u64,
+    /// How late a tick began, at the 99th percentile.
+    pub late_p99_us: Option<f64>,
+}
+
+/// A check that decides whether a run may count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Its name: `failed_requests`.
+    pub name: String,
+    /// What is measured, with its unit, in words.
+    pub measures: String,
+    /// The limit, in words: `<= 1 %`.
+    pub limit: String,
+    /// The value that was measured; absent if it could not be.
+    pub measured: Option<f64>,
+    /// Whether it held. A value that could not be measured did not.
+    pub passed: bool,
+    /// What a failure does.
+    pub effect: Effect,
+}
+
+/// What a failed gate does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// The run does not count.
+    Invalid,
+    /// The run counts, but carries no decision.
+    NotDecisionGrade,
+}
