@@ -1,1 +1,244 @@
-//! To come.
+//! What to measure.
+//!
+//! A plan is an experiment as data: phases of load, the matrix of their users and repeats, the
+//! order of the runs, the workload, and the limits of the gates. This crate owns the types, the
+//! TOML that they are written in, the built-in plans (`plans/*.toml`, embedded), and the schedule
+//! that follows from a plan. It is pure: no clock, no network, no file is opened here, and it knows
+//! nothing of how a plan is carried out.
+//!
+//! The path of the data: TOML text → [`Plan`] (typed and checked in one step, so that an error
+//! names its line) → [`Plan::quick`] and [`Plan::with`] → [`Plan::schedule`], the runs in order.
+
+mod builtin;
+mod error;
+mod schedule;
+mod values;
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+pub use builtin::{BUILTIN, Builtin};
+pub use error::PlanError;
+pub use schedule::RunSpec;
+pub use values::{
+    Api, Experiment, Order, Percent, PhaseName, Repeats, Span, Sweep, Temperature, Tick,
+    TokenCount, Users,
+};
+
+/// An experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Names the phase, and with it the runs' folders.
+    pub name: PhaseName,
+    /// The question that it is a form of.
+    pub experiment: Experiment,
+    /// What it asks, for people.
+    pub title: String,
+    /// The concurrency levels.
+    pub users: Sweep,
+    /// How often each level is measured.
+    pub repeats: Repeats,
+    /// The order of the runs.
+    pub order: Order,
+    /// Fixes the order and the prompts' words.
+    pub seed: u64,
+    /// How long everything takes.
+    pub timing: Timing,
+    /// What the requests look like.
+    pub workload: Workload,
+    /// How the host is sampled.
+    pub telemetry: Telemetry,
+    /// The limits of the gates.
+    pub gates: GateLimits,
+    /// What `--quick` changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quick: Option<Quick>,
+}
+
+/// How long the parts of a run take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// Users join evenly over this time.
+    pub ramp: Span,
+    /// All users are there; nothing counts yet.
+    pub warmup: Span,
+    /// The measured interval.
+    pub duration: Span,
+    /// How long the measured requests may take to end after it.
+    pub drain_limit: Span,
+    /// A request's deadline, from sending it to its last token.
+    pub request_timeout: Span,
+    /// A user's pause between two requests.
+    pub think: Span,
+}
+
+/// What the requests look like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// The API to speak.
+    pub api: Api,
+    /// The length of a prompt, by the server's count.
+    pub prompt_tokens: TokenCount,
+    /// How many tokens a request asks for.
+    pub output_tokens: TokenCount,
+    /// The sampling temperature.
+    pub temperature: Temperature,
+}
+
+/// How the host is sampled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// The distance of two ticks.
+    pub interval: Tick,
+}
+
+/// The limits of the gates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateLimits {
+    /// More failed requests than this share make a run invalid.
+    pub failed_requests_pct_max: Percent,
+    /// Fewer ticks than this share make a run invalid.
+    pub telemetry_coverage_pct_min: Percent,
+    /// A greater error of the client itself makes a run invalid. In milliseconds.
+    pub client_lag_p99_ms_max: f64,
+}
+
+/// What `--quick` changes; what it leaves out stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quick {
+    /// See [`Plan::users`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Sweep>,
+    /// See [`Plan::repeats`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
+    /// See [`Plan::timing`].
+    pub timing: QuickTiming,
+    /// See [`Plan::workload`].
+    pub workload: QuickWorkload,
+}
+
+/// What `--quick` changes of [`Timing`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuickTiming {
+    /// See [`Timing::ramp`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Span>,
+    /// See [`Timing::warmup`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Span>,
+    /// See [`Timing::duration`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Span>,
+    /// See [`Timing::drain_limit`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_limit: Option<Span>,
+    /// See [`Timing::request_timeout`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_timeout: Option<Span>,
+}
+
+/// What `--quick` changes of [`Workload`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuickWorkload {
+    /// See [`Workload::prompt_tokens`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<TokenCount>,
+    /// See [`Workload::output_tokens`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<TokenCount>,
+}
+
+/// What the command line changes of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// See [`Plan::users`].
+    pub users: Option<Sweep>,
+    /// See [`Timing::duration`].
+    pub duration: Option<Span>,
+    /// See [`Plan::repeats`].
+    pub repeats: Option<Repeats>,
+    /// See [`Plan::seed`].
+    pub seed: Option<u64>,
+    /// See [`Workload::api`].
+    pub api: Option<Api>,
+    /// See [`Workload::prompt_tokens`].
+    pub prompt_tokens: Option<TokenCount>,
+    /// See [`Workload::output_tokens`].
+    pub output_tokens: Option<TokenCount>,
+}
+
+impl Plan {
+    /// Reads a plan. The error names line, column and what is allowed there.
+    pub fn parse(toml: &str) -> Result<Self, PlanError> {
+        toml::from_str(toml).map_err(PlanError::Toml)
+    }
+
+    /// The plan's quick variant.
+    pub fn quick(self) -> Result<Self, PlanError> {
+        let Some(quick) = self.quick else {
+            return Err(PlanError::NoQuick { plan: self.name });
+        };
+        let (timing, workload) = (quick.timing, quick.workload);
+        Ok(Self {
+            users: quick.users.unwrap_or(self.users),
+            repeats: quick.repeats.unwrap_or(self.repeats),
+            timing: Timing {
+                ramp: timing.ramp.unwrap_or(self.timing.ramp),
+                warmup: timing.warmup.unwrap_or(self.timing.warmup),
+                duration: timing.duration.unwrap_or(self.timing.duration),
+                drain_limit: timing.drain_limit.unwrap_or(self.timing.drain_limit),
+                request_timeout: timing
+                    .request_timeout
+                    .unwrap_or(self.timing.request_timeout),
+                think: self.timing.think,
+            },
+            workload: Workload {
+                prompt_tokens: workload
+                    .prompt_tokens
+                    .unwrap_or(self.workload.prompt_tokens),
+                output_tokens: workload
+                    .output_tokens
+                    .unwrap_or(self.workload.output_tokens),
+                ..self.workload
+            },
+            quick: None,
+            ..self
+        })
+    }
+
+    /// The plan with the command line's changes.
+    pub fn with(self, changes: Overrides) -> Self {
+        Self {
+            users: changes.users.unwrap_or(self.users),
+            repeats: changes.repeats.unwrap_or(self.repeats),
+            seed: changes.seed.unwrap_or(self.seed),
+            timing: Timing {
+                duration: changes.duration.unwrap_or(self.timing.duration),
+                ..self.timing
+            },
+            workload: Workload {
+                api: changes.api.unwrap_or(self.workload.api),
+                prompt_tokens: changes.prompt_tokens.unwrap_or(self.workload.prompt_tokens),
+                output_tokens: changes.output_tokens.unwrap_or(self.workload.output_tokens),
+                ..self.workload
+            },
+            ..self
+        }
+    }
+
+    /// The shortest time that all runs together take: the drain after each comes on top.
+    pub fn shortest_time(&self) -> Duration {
+        let timing = &self.timing;
+        let run = timing.ramp.0 + timing.warmup.0 + timing.duration.0;
+        run * (self.users.levels().len() as u32 * self.repeats.get())
+    }
+}

@@ -1,0 +1,50 @@
+//! The plans that come with the program.
+
+use crate::{Plan, PlanError};
+
+/// A built-in plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Builtin {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// Its TOML, comments and all: what `spillpoint plan show` prints.
+    pub toml: &'static str,
+}
+
+/// All built-in plans.
+pub const BUILTIN: &[Builtin] = &[Builtin {
+    name: "h2",
+    toml: include_str!("../plans/h2.toml"),
+}];
+
+impl Builtin {
+    /// The plan of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        BUILTIN.iter().copied().find(|plan| plan.name == name)
+    }
+
+    /// The plan, parsed.
+    pub fn plan(self) -> Result<Plan, PlanError> {
+        Plan::parse(self.toml)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_plan_is_valid_and_so_is_its_quick_variant() {
+        for builtin in BUILTIN {
+            let plan = builtin.plan().unwrap();
+            assert_eq!(plan.name.as_str(), builtin.name);
+            plan.quick().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_quick_h2_leaves_time_for_the_drains_within_three_minutes() {
+        let plan = Builtin::find("h2").unwrap().plan().unwrap();
+        assert!(plan.quick().unwrap().shortest_time().as_secs() <= 90);
+    }
+}

@@ -1,0 +1,19 @@
+//! Why a plan is refused.
+
+use crate::PhaseName;
+
+/// A plan that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The text is not a plan. The message shows the line and what is allowed there.
+    #[error("{0}")]
+    Toml(toml::de::Error),
+    /// `--quick` was asked of a plan that has no quick variant.
+    #[error(
+        "plan {plan} has no [quick] table, so it has no quick variant: add one, or run it without --quick"
+    )]
+    NoQuick {
+        /// The plan.
+        plan: PhaseName,
+    },
+}

@@ -1,0 +1,90 @@
+//! The runs of a plan, in order.
+
+use crate::{Order, Plan, Users};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// One run that a plan asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunSpec {
+    /// Concurrent users.
+    pub users: Users,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+}
+
+impl Plan {
+    /// The runs in the order in which they are to be made: repeat by repeat, so that a session that
+    /// is cut short has measured every level about as often.
+    pub fn schedule(&self) -> Vec<RunSpec> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        (1..=self.repeats.get())
+            .flat_map(|repeat| {
+                let mut levels = self.users.levels().to_vec();
+                match self.order {
+                    Order::Ascending => {}
+                    Order::Shuffled => levels.shuffle(&mut random),
+                    Order::Abba if repeat % 2 == 0 => levels.reverse(),
+                    Order::Abba => {}
+                }
+                levels
+                    .into_iter()
+                    .map(move |users| RunSpec { users, repeat })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Builtin, Overrides};
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn plan(order: Order, repeats: &str, seed: u64) -> Plan {
+        let plan = Builtin::find("h2").unwrap().plan().unwrap();
+        let plan = plan.with(Overrides {
+            users: Some("1,2,4".parse().unwrap()),
+            repeats: Some(repeats.parse().unwrap()),
+            seed: Some(seed),
+            ..Overrides::default()
+        });
+        Plan { order, ..plan }
+    }
+
+    fn users(plan: &Plan) -> Vec<u32> {
+        plan.schedule().iter().map(|run| run.users.get()).collect()
+    }
+
+    #[test]
+    fn ascending_and_abba_are_as_they_say() {
+        assert_eq!(users(&plan(Order::Ascending, "2", 1)), [1, 2, 4, 1, 2, 4]);
+        assert_eq!(users(&plan(Order::Abba, "2", 1)), [1, 2, 4, 4, 2, 1]);
+    }
+
+    #[test]
+    fn a_shuffle_depends_on_the_seed_and_differs_between_repeats() {
+        assert_eq!(
+            users(&plan(Order::Shuffled, "9", 7)),
+            users(&plan(Order::Shuffled, "9", 7))
+        );
+        assert_ne!(
+            users(&plan(Order::Shuffled, "9", 7)),
+            users(&plan(Order::Shuffled, "9", 8))
+        );
+        let runs = users(&plan(Order::Shuffled, "9", 7));
+        assert!(runs.chunks(3).any(|repeat| repeat != &runs[..3]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_level_is_run_once_in_every_repeat(seed in any::<u64>(), repeats in 1..5u32) {
+            let plan = plan(Order::Shuffled, &repeats.to_string(), seed);
+            let runs = plan.schedule();
+            prop_assert_eq!(runs.len(), 3 * repeats as usize);
+            prop_assert_eq!(runs.iter().collect::<HashSet<_>>().len(), runs.len());
+            prop_assert!(runs.windows(2).all(|pair| pair[0].repeat <= pair[1].repeat));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a person reads who got a plan wrong.
+
+use plan::{BUILTIN, Plan};
+
+/// The built-in H2 with one line changed.
+fn changed(from: &str, to: &str) -> String {
+    let toml = BUILTIN[0].toml;
+    assert!(toml.contains(from), "{from}");
+    toml.replacen(from, to, 1)
+}
+
+fn message(toml: &str) -> String {
+    Plan::parse(toml).unwrap_err().to_string()
+}
+
+#[test]
+fn an_unknown_key_is_named_with_what_is_allowed() {
+    let text = message(&changed("output_tokens = 256", "max_tokens = 256"));
+    assert!(
+        text.contains("unknown field `max_tokens`, expected one of"),
+        "{text}"
+    );
+    assert!(
+        text.contains("output_tokens") && text.contains("line 28"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_out_of_range_is_shown_in_its_line() {
+    insta::assert_snapshot!(message(&changed("repeats = 3", "repeats = 0")), @r#"
+    TOML parse error at line 11, column 11
+       |
+    11 | repeats = 0
+       |           ^
+    0 is out of range for repeats: use 1 to 1000
+    "#);
+}
+
+#[test]
+fn a_span_without_a_unit_is_shown_in_its_line() {
+    insta::assert_snapshot!(message(&changed("\"300s\"        #", "\"300\" #")), @r#"
+    TOML parse error at line 20, column 12
+       |
+    20 | duration = "300" # the measured interval
+       |            ^^^^^
+    "300" is no span of time: write one like "300s", "5m" or "500ms", at most a day
+    "#);
+}
+
+#[test]
+fn a_word_that_is_no_order_is_told_the_orders() {
+    insta::assert_snapshot!(message(&changed("\"shuffled\"", "\"random\"")), @r#"
+    TOML parse error at line 14, column 9
+       |
+    14 | order = "random"
+       |         ^^^^^^^^
+    unknown variant `random`, expected one of `shuffled`, `ascending`, `abba`
+    "#);
+}
+
+#[test]
+fn an_empty_sweep_is_refused() {
+    insta::assert_snapshot!(message(&changed("[1, 8, 16, 32, 64, 128, 192]", "[]")), @r#"
+    TOML parse error at line 10, column 9
+       |
+    10 | users = []
+       |         ^^
+    a sweep needs one level of users at least
+    "#);
+}
+
+#[test]
+fn a_missing_table_is_named() {
+    let text = message(&changed("[telemetry]\ninterval = \"100ms\"\n", ""));
+    assert!(text.contains("missing field `telemetry`"), "{text}");
+}
