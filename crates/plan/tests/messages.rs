@@ -1,5 +1,7 @@
 //! What a person reads who got a plan wrong.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use plan::{BUILTIN, Plan};
 
 /// The built-in H2 with one line changed.

@@ -60,7 +60,7 @@ impl FromStr for Column {
                 .iter()
                 .filter_map(|&field| {
                     let device = rest.strip_suffix(field.name())?.strip_suffix('_')?;
-                    (!device.is_empty()).then(|| (device, field))
+                    (!device.is_empty()).then_some((device, field))
                 })
                 .max_by_key(|(_, field)| field.name().len())
                 .map(|(device, field)| Column::Device(device.to_owned(), field))
