@@ -1,0 +1,92 @@
+//! Errors as vLLM shapes them: `{"error":{"message","type","param","code"}}`.
+
+use super::BAD_REQUEST;
+use axum::{
+    Json,
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// A request that is not served, and why.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    param: Option<&'static str>,
+}
+
+impl Refusal {
+    /// The request is well formed and asks for something impossible.
+    pub(super) fn bad_request(message: impl Into<String>, param: Option<&'static str>) -> Self {
+        Self {
+            status: BAD_REQUEST,
+            kind: "BadRequestError",
+            message: message.into(),
+            param,
+        }
+    }
+
+    /// The body is not what the route takes.
+    pub(super) fn invalid(error: &serde_json::Error) -> Self {
+        Self {
+            status: BAD_REQUEST,
+            kind: "Bad Request",
+            message: format!("1 validation error: {error}"),
+            param: None,
+        }
+    }
+
+    /// No model or adapter has this name.
+    pub(super) fn no_model(name: &str, known: &str) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            kind: "NotFoundError",
+            message: format!("The model `{name}` does not exist. Valid aliases: {known}."),
+            param: Some("model"),
+        }
+    }
+
+    /// No such path.
+    pub(super) fn no_route() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            kind: "Not Found",
+            message: "Not Found".into(),
+            param: None,
+        }
+    }
+
+    /// The path exists, but not for this method.
+    pub(super) fn wrong_method(method: &Method) -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            kind: "Method Not Allowed",
+            message: format!("Method {method} Not Allowed"),
+            param: None,
+        }
+    }
+
+    /// The engine is going down, or has lost its stepper.
+    pub(super) fn stopping() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: "ServiceUnavailableError",
+            message: "the engine is shutting down".into(),
+            param: None,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": {
+            "message": self.message,
+            "type": self.kind,
+            "param": self.param,
+            "code": self.status.as_u16(),
+        }});
+        (self.status, Json(body)).into_response()
+    }
+}

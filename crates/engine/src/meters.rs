@@ -1,0 +1,253 @@
+//! What the engine counts, and the Prometheus text of it. Names are vLLM's where they mean the
+//! same; what only this engine knows is called `spillpoint:`.
+
+use crate::{
+    ledger::{Outcome, RequestTruth},
+    sched::Tally,
+};
+use clock::MonoNs;
+use std::{
+    fmt::Write as _,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Everything counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Meters(Mutex<Counts>);
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    tally: Tally,
+    steps: u64,
+    lateness: Duration,
+    stop: u64,
+    length: u64,
+    abort: u64,
+    first_token: Histogram,
+    inter_token: Histogram,
+    end_to_end: Histogram,
+    queue: Histogram,
+    prefill: Histogram,
+    decode: Histogram,
+}
+
+impl Meters {
+    /// The scheduler's state as of now.
+    pub(crate) fn publish(&self, tally: Tally) {
+        self.lock().tally = tally;
+    }
+
+    /// A step ended, this long after it was due.
+    pub(crate) fn step(&self, late: Duration) {
+        let mut counts = self.lock();
+        counts.steps += 1;
+        counts.lateness += late;
+    }
+
+    /// A request ended.
+    pub(crate) fn finished(&self, truth: &RequestTruth) {
+        let mut counts = self.lock();
+        match truth.outcome {
+            Outcome::Stop => counts.stop += 1,
+            Outcome::Length => counts.length += 1,
+            Outcome::Aborted => counts.abort += 1,
+        }
+        let arrival = truth.arrival_ns;
+        if let Some(scheduled) = truth.scheduled_ns {
+            counts.queue.add(scheduled.since(arrival));
+            if let Some(prefilled) = truth.prefill_done_ns {
+                counts.prefill.add(prefilled.since(scheduled));
+            }
+        }
+        if let (Some(first), Some(last)) = (truth.token_ns.first(), truth.token_ns.last()) {
+            counts.first_token.add(first.since(arrival));
+            counts.decode.add(last.since(*first));
+            counts.end_to_end.add(last.since(arrival));
+        }
+        for gap in truth.token_ns.windows(2) {
+            counts.inter_token.add(gap[1].since(gap[0]));
+        }
+    }
+
+    /// The exposition text.
+    pub(crate) fn render(&self, model: &str, config: &str, started: MonoNs) -> String {
+        let counts = self.lock().clone();
+        let mut page = Page::new(model);
+        page.scheduler(&counts.tally);
+        for (reason, value) in [
+            ("stop", counts.stop),
+            ("length", counts.length),
+            ("abort", counts.abort),
+        ] {
+            let labels = format!("finished_reason=\"{reason}\"");
+            let help = "Requests that ended, by reason.";
+            page.labelled(
+                "vllm:request_success_total",
+                "counter",
+                help,
+                &labels,
+                value as f64,
+            );
+        }
+        page.histogram("vllm:time_to_first_token_seconds", &counts.first_token);
+        page.histogram("vllm:inter_token_latency_seconds", &counts.inter_token);
+        page.histogram("vllm:e2e_request_latency_seconds", &counts.end_to_end);
+        page.histogram("vllm:request_queue_time_seconds", &counts.queue);
+        page.histogram("vllm:request_prefill_time_seconds", &counts.prefill);
+        page.histogram("vllm:request_decode_time_seconds", &counts.decode);
+        let help = "The KV cache's settings.";
+        page.labelled("vllm:cache_config_info", "gauge", help, config, 1.0);
+        page.counter(
+            "spillpoint:steps_total",
+            "Steps computed.",
+            counts.steps as f64,
+        );
+        page.counter(
+            "spillpoint:step_lateness_seconds_total",
+            "How late steps ended in all: the engine's own error.",
+            counts.lateness.as_secs_f64(),
+        );
+        let up = MonoNs::now().since(started).as_secs_f64();
+        page.gauge("spillpoint:uptime_seconds", "Time since the start.", up);
+        page.text
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        // Nothing that panics runs under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Upper bounds, in seconds, of all histograms.
+const BOUNDS: [f64; 20] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
+    10.0, 30.0, 60.0, 120.0,
+];
+
+#[derive(Clone, Debug, Default)]
+struct Histogram {
+    buckets: [u64; BOUNDS.len()],
+    count: u64,
+    sum: f64,
+}
+
+impl Histogram {
+    fn add(&mut self, span: Duration) {
+        let seconds = span.as_secs_f64();
+        if let Some(at) = BOUNDS.iter().position(|bound| seconds <= *bound) {
+            self.buckets[at] += 1;
+        }
+        self.count += 1;
+        self.sum += seconds;
+    }
+}
+
+/// The text under construction.
+struct Page {
+    text: String,
+    model: String,
+    last: &'static str,
+}
+
+impl Page {
+    fn new(model: &str) -> Self {
+        let escaped = model
+            .replace('\\', r"\\")
+            .replace('"', "\\\"")
+            .replace('\n', r"\n");
+        Self {
+            text: String::with_capacity(16 << 10),
+            model: format!("model_name=\"{escaped}\""),
+            last: "",
+        }
+    }
+
+    fn scheduler(&mut self, tally: &Tally) {
+        let used = f64::from(tally.blocks_used) / f64::from(tally.blocks.max(1));
+        self.gauge(
+            "vllm:num_requests_running",
+            "Requests in the batch.",
+            tally.running as f64,
+        );
+        self.gauge(
+            "vllm:num_requests_waiting",
+            "Requests in the queue.",
+            tally.waiting as f64,
+        );
+        self.gauge(
+            "vllm:kv_cache_usage_perc",
+            "KV blocks in use; 1 is all.",
+            used,
+        );
+        for (name, help, value) in [
+            (
+                "vllm:prefix_cache_queries_total",
+                "Prompt tokens looked up in the prefix cache.",
+                tally.cache_queries_tokens,
+            ),
+            (
+                "vllm:prefix_cache_hits_total",
+                "Prompt tokens found in the prefix cache.",
+                tally.cache_hits_tokens,
+            ),
+            (
+                "vllm:num_preemptions_total",
+                "Preemptions.",
+                tally.preemptions,
+            ),
+            (
+                "vllm:prompt_tokens_total",
+                "Prompt tokens processed.",
+                tally.prompt_tokens,
+            ),
+            (
+                "vllm:generation_tokens_total",
+                "Tokens generated.",
+                tally.generation_tokens,
+            ),
+        ] {
+            self.counter(name, help, value as f64);
+        }
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &str, value: f64) {
+        self.labelled(name, "gauge", help, "", value);
+    }
+
+    fn counter(&mut self, name: &'static str, help: &str, value: f64) {
+        self.labelled(name, "counter", help, "", value);
+    }
+
+    fn labelled(&mut self, name: &'static str, kind: &str, help: &str, labels: &str, value: f64) {
+        self.head(name, kind, help);
+        let comma = if labels.is_empty() { "" } else { "," };
+        let model = &self.model;
+        // Writing to a String can't fail, here and below.
+        let _ = writeln!(self.text, "{name}{{{model}{comma}{labels}}} {value:?}");
+    }
+
+    fn histogram(&mut self, name: &'static str, histogram: &Histogram) {
+        self.head(name, "histogram", "In seconds.");
+        let model = self.model.clone();
+        let mut below = 0;
+        for (bound, count) in BOUNDS.iter().zip(histogram.buckets) {
+            below += count;
+            let _ = writeln!(
+                self.text,
+                "{name}_bucket{{{model},le=\"{bound:?}\"}} {below}.0"
+            );
+        }
+        let Histogram { count, sum, .. } = histogram;
+        let _ = writeln!(self.text, "{name}_bucket{{{model},le=\"+Inf\"}} {count}.0");
+        let _ = writeln!(self.text, "{name}_count{{{model}}} {count}.0");
+        let _ = writeln!(self.text, "{name}_sum{{{model}}} {sum:?}");
+    }
+
+    fn head(&mut self, name: &'static str, kind: &str, help: &str) {
+        if self.last != name {
+            let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            self.last = name;
+        }
+    }
+}
