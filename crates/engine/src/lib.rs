@@ -18,6 +18,8 @@
 //! - edges: `stepper` (the thread that lets time pass), `api` (HTTP), `meters` and `ledger` (what
 //!   was seen), [`serve`] (starts and stops it all).
 //!
+//! [`truth`] is a second, much smaller server, for the benches of the load generator.
+//!
 //! Only `stepper` decides when something happens; only `sched` decides what.
 
 pub mod profile;
@@ -25,6 +27,7 @@ pub mod reply;
 pub mod roofline;
 pub mod sched;
 pub mod token;
+pub mod truth;
 
 mod api;
 mod config;

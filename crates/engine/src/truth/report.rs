@@ -1,0 +1,42 @@
+//! What the truth server saw.
+
+use clock::MonoNs;
+use serde::{Deserialize, Serialize};
+
+/// One request, as it really went. Times are CLOCK_MONOTONIC nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTimes {
+    /// The client's `x-request-id`, if it sent one.
+    pub id: Option<String>,
+    /// The client's port; with `nth`, finds a request that has no id.
+    pub peer_port: u16,
+    /// Which request of its connection it was, from 0.
+    pub nth: u32,
+    /// The kernel received the last of the request (software receive timestamp).
+    pub arrival_ns: MonoNs,
+    /// The server had read it.
+    pub read_ns: MonoNs,
+    /// Just before each token was handed to the socket.
+    pub token_ns: Vec<MonoNs>,
+    /// The client was there to the end.
+    pub complete: bool,
+}
+
+/// Everything seen since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TruthReport {
+    /// The requests, in the order in which they ended.
+    pub requests: Vec<RequestTimes>,
+    /// Tokens sent.
+    pub tokens: u64,
+    /// Tokens that were not recorded for want of room.
+    pub unrecorded_tokens: u64,
+    /// Times that a socket was full, so that the client's slowness moved the tokens after it.
+    pub blocked_sends: u64,
+    /// Requests without a kernel timestamp, whose `arrival_ns` is `read_ns`.
+    pub unstamped_requests: u64,
+    /// The latest that a token went out after it was due.
+    pub max_late_ns: u64,
+    /// CPU time of the server's thread since it began, user and system.
+    pub cpu_us: u64,
+}
