@@ -4,6 +4,7 @@ use crate::{
     profile::{Machine, Model, Profile},
     roofline::Roofline,
     sched::Limits,
+    storage::{ballast::Ballast, weights::Weights},
 };
 use std::{
     fmt,
@@ -41,6 +42,10 @@ pub struct Config {
     pub mean_reply_tokens: u32,
     /// Finished requests kept for `GET /truth`; beyond it the oldest are dropped and counted.
     pub truth_capacity: usize,
+    /// The model's file, if it is really to be read.
+    pub weights: Option<Weights>,
+    /// Memory to be taken, so that others have less.
+    pub ballast: Option<Ballast>,
     /// How long requests in flight may go on after the shutdown signal.
     pub shutdown_grace: Duration,
 }
@@ -61,6 +66,8 @@ impl Default for Config {
             max_model_tokens: 131_072,
             mean_reply_tokens: 256,
             truth_capacity: 100_000,
+            weights: None,
+            ballast: None,
             shutdown_grace: Duration::from_secs(5),
         }
     }

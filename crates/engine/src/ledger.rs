@@ -48,9 +48,9 @@ pub struct RequestTruth {
     pub cached_tokens: u32,
     /// Times it lost its place and was computed again.
     pub preemptions: u32,
-    /// Bytes of storage it waited for.
+    /// Bytes that were read from storage for it, or for a step it took part in.
     pub storage_bytes: u64,
-    /// How long it waited for them.
+    /// How much longer it took for that reason.
     pub storage_wait_us: u64,
 }
 

@@ -15,6 +15,7 @@
 //! ```
 //!
 //! - pure: [`token`], [`reply`], [`profile`], [`roofline`], [`sched`] – no clock, no I/O;
+//! - real: [`storage`] – files, O_DIRECT, mapped memory; its policies are pure;
 //! - edges: `stepper` (the thread that lets time pass), `api` (HTTP), `meters` and `ledger` (what
 //!   was seen), [`serve`] (starts and stops it all).
 //!
@@ -26,6 +27,7 @@ pub mod profile;
 pub mod reply;
 pub mod roofline;
 pub mod sched;
+pub mod storage;
 pub mod token;
 pub mod truth;
 

@@ -2,8 +2,10 @@
 //! same; what only this engine knows is called `spillpoint:`.
 
 use crate::{
+    config::Bytes,
     ledger::{Outcome, RequestTruth},
     sched::Tally,
+    storage::weights::LoadReport,
 };
 use clock::MonoNs;
 use std::{
@@ -11,6 +13,18 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+/// What stands on the page beside the counts.
+pub(crate) struct Facts<'a> {
+    /// The name served.
+    pub(crate) model: &'a str,
+    /// The KV cache's settings, as labels.
+    pub(crate) settings: &'a str,
+    /// When the engine started.
+    pub(crate) started: MonoNs,
+    /// Memory held as ballast.
+    pub(crate) ballast: Option<Bytes>,
+}
 
 /// Everything counted since the start.
 #[derive(Debug, Default)]
@@ -21,6 +35,9 @@ struct Counts {
     tally: Tally,
     steps: u64,
     lateness: Duration,
+    loaded: Option<LoadReport>,
+    paged_bytes: u64,
+    paged_wait: Duration,
     stop: u64,
     length: u64,
     abort: u64,
@@ -43,6 +60,18 @@ impl Meters {
         let mut counts = self.lock();
         counts.steps += 1;
         counts.lateness += late;
+    }
+
+    /// The weights are in memory.
+    pub(crate) fn loaded(&self, report: LoadReport) {
+        self.lock().loaded = Some(report);
+    }
+
+    /// A step read `bytes` of weights from the device and waited `wait` beyond computing.
+    pub(crate) fn paged(&self, bytes: u64, wait: Duration) {
+        let mut counts = self.lock();
+        counts.paged_bytes += bytes;
+        counts.paged_wait += wait;
     }
 
     /// A request ended.
@@ -71,9 +100,9 @@ impl Meters {
     }
 
     /// The exposition text.
-    pub(crate) fn render(&self, model: &str, config: &str, started: MonoNs) -> String {
+    pub(crate) fn render(&self, facts: &Facts<'_>) -> String {
         let counts = self.lock().clone();
-        let mut page = Page::new(model);
+        let mut page = Page::new(facts.model);
         page.scheduler(&counts.tally);
         for (reason, value) in [
             ("stop", counts.stop),
@@ -97,7 +126,7 @@ impl Meters {
         page.histogram("vllm:request_prefill_time_seconds", &counts.prefill);
         page.histogram("vllm:request_decode_time_seconds", &counts.decode);
         let help = "The KV cache's settings.";
-        page.labelled("vllm:cache_config_info", "gauge", help, config, 1.0);
+        page.labelled("vllm:cache_config_info", "gauge", help, facts.settings, 1.0);
         page.counter(
             "spillpoint:steps_total",
             "Steps computed.",
@@ -108,7 +137,12 @@ impl Meters {
             "How late steps ended in all: the engine's own error.",
             counts.lateness.as_secs_f64(),
         );
-        let up = MonoNs::now().since(started).as_secs_f64();
+        page.weights(&counts);
+        if let Some(held) = facts.ballast {
+            let help = "Memory taken so that others have less.";
+            page.gauge("spillpoint:ballast_bytes", help, held.0 as f64);
+        }
+        let up = MonoNs::now().since(facts.started).as_secs_f64();
         page.gauge("spillpoint:uptime_seconds", "Time since the start.", up);
         page.text
     }
@@ -209,6 +243,30 @@ impl Page {
         ] {
             self.counter(name, help, value as f64);
         }
+    }
+
+    fn weights(&mut self, counts: &Counts) {
+        if let Some(report) = counts.loaded {
+            let help = "Weights read at the start.";
+            self.gauge(
+                "spillpoint:weights_loaded_bytes",
+                help,
+                report.bytes.0 as f64,
+            );
+            let seconds = report.took.as_secs_f64();
+            let help = "How long that took.";
+            self.gauge("spillpoint:weights_load_seconds", help, seconds);
+        }
+        self.counter(
+            "spillpoint:weights_paged_bytes_total",
+            "Weights that steps read from the device.",
+            counts.paged_bytes as f64,
+        );
+        self.counter(
+            "spillpoint:weights_wait_seconds_total",
+            "How much longer steps took for that reason.",
+            counts.paged_wait.as_secs_f64(),
+        );
     }
 
     fn gauge(&mut self, name: &'static str, help: &str, value: f64) {

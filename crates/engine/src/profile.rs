@@ -46,6 +46,41 @@ pub struct Experts {
     pub popularity_exponent: f64,
 }
 
+impl Experts {
+    /// The chance that a token visits each expert of a layer: Zipf weights, scaled so that the
+    /// chances sum to the visits of a token and none is above one.
+    pub fn visit_chances(&self) -> Vec<f64> {
+        let weights: Vec<f64> = (1..=self.per_layer)
+            .map(|rank| f64::from(rank).powf(-self.popularity_exponent))
+            .collect();
+        let total = |scale: f64| weights.iter().map(|w| (w * scale).min(1.0)).sum::<f64>();
+        let wanted = f64::from(self.per_token.min(self.per_layer));
+        let (mut low, mut high) = (0.0, 1.0);
+        // Past this all chances are one long since: the exponent would have to be absurd.
+        while total(high) < wanted && high < 1e12 {
+            high *= 2.0;
+        }
+        for _ in 0..100 {
+            let middle = f64::midpoint(low, high);
+            if total(middle) < wanted {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        weights.iter().map(|w| (w * high).min(1.0)).collect()
+    }
+}
+
+/// How many experts of a layer `tokens` tokens visit on average: an expert is missed by all of
+/// them with probability (1 − chance)ⁿ.
+pub fn expected_visits(chances: &[f64], tokens: f64) -> f64 {
+    chances
+        .iter()
+        .map(|chance| 1.0 - (1.0 - chance).powf(tokens))
+        .sum()
+}
+
 /// A model's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {

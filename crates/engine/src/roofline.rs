@@ -5,7 +5,7 @@
 //! keys and values that each sequence attends to. How many experts a batch visits follows from
 //! their popularity: expert *i* is missed by *n* tokens with probability (1 − pᵢ)ⁿ.
 
-use crate::profile::{Experts, Machine, Profile};
+use crate::profile::{Experts, Machine, Profile, expected_visits};
 use std::time::Duration;
 
 /// What one sequence does in a step.
@@ -33,7 +33,7 @@ impl Roofline {
         let visit_chances = profile
             .experts
             .as_ref()
-            .map_or_else(Vec::new, visit_chances);
+            .map_or_else(Vec::new, Experts::visit_chances);
         Self {
             machine,
             profile,
@@ -78,39 +78,9 @@ impl Roofline {
         let Some(experts) = &self.profile.experts else {
             return 0.0;
         };
-        let visited: f64 = self
-            .visit_chances
-            .iter()
-            .map(|chance| 1.0 - (1.0 - chance).powf(new_tokens))
-            .sum();
+        let visited = expected_visits(&self.visit_chances, new_tokens);
         visited * experts.bytes * f64::from(self.profile.layers)
     }
-}
-
-/// Zipf weights scaled so that a token visits `per_token` experts in all, none more than surely.
-fn visit_chances(experts: &Experts) -> Vec<f64> {
-    let weights: Vec<f64> = (1..=experts.per_layer)
-        .map(|rank| f64::from(rank).powf(-experts.popularity_exponent))
-        .collect();
-    let total = |scale: f64| weights.iter().map(|w| (w * scale).min(1.0)).sum::<f64>();
-    let wanted = f64::from(experts.per_token.min(experts.per_layer));
-    let (mut low, mut high) = (0.0, 1.0);
-    while total(high) < wanted {
-        high *= 2.0;
-        // All chances are one long before: the exponent would have to be absurd.
-        if high > 1e12 {
-            break;
-        }
-    }
-    for _ in 0..100 {
-        let middle = f64::midpoint(low, high);
-        if total(middle) < wanted {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    weights.iter().map(|w| (w * high).min(1.0)).collect()
 }
 
 #[cfg(test)]

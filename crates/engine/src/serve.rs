@@ -5,15 +5,21 @@ use crate::{
     config::{Config, ConfigError},
     ledger::Ledger,
     meters::Meters,
-    stepper::{self, Command},
+    stepper::{self, Command, Surroundings},
+    storage::{Storage, StorageError},
 };
-use axum::serve::ListenerExt as _;
+use axum::{
+    Router,
+    serve::{Listener, ListenerExt as _, Serve},
+};
 use std::{
-    future::Future,
+    fmt::Debug,
+    future::{self, Future, IntoFuture as _},
     io,
     net::SocketAddr,
     sync::{Arc, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 use tokio::{net::TcpListener, sync::oneshot, time};
 
@@ -31,6 +37,9 @@ pub enum EngineError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// Storage failed, at the start or while serving.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The stepper thread could not be started.
     #[error("can't start the stepper thread: {0}")]
     Thread(#[source] io::Error),
@@ -53,8 +62,21 @@ pub async fn serve(
     let bound = listener.local_addr().map_err(listen)?;
 
     let meters = Arc::new(Meters::default());
-    let (commands, thread) =
-        stepper::spawn(&config, Arc::clone(&meters)).map_err(EngineError::Thread)?;
+    let Storage {
+        loaded,
+        paged,
+        ballast,
+    } = open_storage(config.clone()).await?;
+    if let Some(loaded) = &loaded {
+        meters.loaded(loaded.report);
+    }
+    let (failed, failure) = oneshot::channel();
+    let surroundings = Surroundings {
+        meters: Arc::clone(&meters),
+        paged,
+        failed,
+    };
+    let (commands, thread) = stepper::spawn(&config, surroundings).map_err(EngineError::Thread)?;
     // Stops the thread however this function is left.
     let _stop = StopOnDrop {
         commands: commands.clone(),
@@ -62,7 +84,9 @@ pub async fn serve(
     };
     let grace = config.shutdown_grace;
     let ledger = Ledger::new(config.truth_capacity);
-    let app = api::router(Arc::new(Shared::new(config, commands, meters, ledger)));
+    let app = api::router(Arc::new(Shared::new(
+        config, commands, meters, ledger, ballast,
+    )));
     let listener = listener.tap_io(|stream| {
         // A token is one small write; it must not wait for the one before it to be acknowledged.
         if let Err(error) = stream.set_nodelay(true) {
@@ -70,20 +94,43 @@ pub async fn serve(
         }
     });
     ready(bound);
+    run(axum::serve(listener, app), shutdown, grace, failure).await
+}
 
-    let (signalled, mut signal) = oneshot::channel::<()>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+/// Opens storage, which may read gigabytes, off the runtime's workers.
+async fn open_storage(config: Config) -> Result<Storage, StorageError> {
+    tokio::task::spawn_blocking(move || Storage::open(&config))
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// Serves until the shutdown and its grace are over, or something fails for good.
+async fn run<L: Listener<Addr: Debug>>(
+    server: Serve<L, Router, Router>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
+    failure: oneshot::Receiver<StorageError>,
+) -> Result<(), EngineError> {
+    let (signalled, signal) = oneshot::channel::<()>();
+    let server = server.with_graceful_shutdown(async move {
         shutdown.await;
         drop(signalled);
     });
-    let mut server = std::pin::pin!(server.into_future());
     let out_of_grace = async {
         // Err: the sender is dropped, which is the signal.
-        let _ = (&mut signal).await;
+        let _ = signal.await;
         time::sleep(grace).await;
     };
+    let failed = async {
+        match failure.await {
+            Ok(error) => error,
+            // The stepper ended in peace; the server is about to.
+            Err(_) => future::pending().await,
+        }
+    };
     tokio::select! {
-        result = &mut server => result.map_err(EngineError::Http),
+        result = server.into_future() => result.map_err(EngineError::Http),
+        error = failed => Err(error.into()),
         () = out_of_grace => Ok(()),
     }
 }

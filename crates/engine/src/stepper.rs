@@ -11,6 +11,7 @@ use crate::{
     reply::Finish,
     roofline::Roofline,
     sched::{RequestId, Scheduler, StepPlan, Submission, Unschedulable},
+    storage::{StorageError, weights::PagedWeights},
     token::Token,
 };
 use clock::MonoNs;
@@ -21,7 +22,7 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 /// A step this late was held up by the machine, not by a timer: time is anchored anew, lest a
 /// burst of steps with no time between them follows.
@@ -49,8 +50,19 @@ pub(crate) enum Event {
     Admitted { at: MonoNs, cached_tokens: u32 },
     /// It lost its place.
     Preempted,
+    /// It waited for storage.
+    Waited(StorageWait),
     /// A step made its next token.
     Token(TokenEvent),
+}
+
+/// What storage made a request wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StorageWait {
+    /// Bytes that came from the device.
+    pub(crate) bytes: u64,
+    /// How much longer it took than computing alone.
+    pub(crate) wait: Duration,
 }
 
 /// A token and when it was made.
@@ -62,22 +74,42 @@ pub(crate) struct TokenEvent {
     pub(crate) finish: Option<Finish>,
 }
 
+/// The stepper's surroundings.
+pub(crate) struct Surroundings {
+    pub(crate) meters: Arc<Meters>,
+    /// Weights that each step pages in.
+    pub(crate) paged: Option<PagedWeights>,
+    /// Told when the engine can't go on.
+    pub(crate) failed: oneshot::Sender<StorageError>,
+}
+
 /// Starts the thread.
 pub(crate) fn spawn(
     config: &Config,
-    meters: Arc<Meters>,
+    surroundings: Surroundings,
 ) -> io::Result<(mpsc::Sender<Command>, JoinHandle<()>)> {
     let (commands, inbox) = mpsc::channel();
+    let Surroundings {
+        meters,
+        paged,
+        failed,
+    } = surroundings;
     let stepper = Stepper {
         scheduler: Scheduler::new(config.limits()),
         roofline: config.roofline(),
         listeners: HashMap::new(),
         inbox,
         meters,
+        paged,
     };
     let thread = thread::Builder::new()
         .name("stepper".into())
-        .spawn(move || stepper.run())?;
+        .spawn(move || {
+            if let Err(Ended::Failed(error)) = stepper.run() {
+                // Err: the server is gone already.
+                let _ = failed.send(error);
+            }
+        })?;
     Ok((commands, thread))
 }
 
@@ -87,45 +119,49 @@ struct Stepper {
     listeners: HashMap<RequestId, UnboundedSender<Event>>,
     inbox: mpsc::Receiver<Command>,
     meters: Arc<Meters>,
+    paged: Option<PagedWeights>,
 }
 
-/// The thread should end.
-struct Stopped;
+/// Why the thread ends.
+enum Ended {
+    /// It was told to, or nobody is left to tell it anything.
+    Stopped,
+    /// Storage does not do what serving needs.
+    Failed(StorageError),
+}
 
 impl Stepper {
-    fn run(mut self) {
+    fn run(mut self) -> Result<(), Ended> {
         pace::wake_exactly();
         let mut due = MonoNs::now();
         loop {
             let was_idle = self.scheduler.is_idle();
-            if self.take_commands().is_err() {
-                return;
-            }
+            self.take_commands()?;
             let now = MonoNs::now();
             if was_idle || now.since(due) > LATE {
                 due = now;
             }
-            due = self.step(due);
+            due = self.step(due)?;
         }
     }
 
     /// Waits for a command if there is nothing else to do, then takes all that are there.
-    fn take_commands(&mut self) -> Result<(), Stopped> {
+    fn take_commands(&mut self) -> Result<(), Ended> {
         if self.scheduler.is_idle() {
             self.meters.publish(self.scheduler.tally());
-            let command = self.inbox.recv().map_err(|_| Stopped)?;
+            let command = self.inbox.recv().map_err(|_| Ended::Stopped)?;
             self.obey(command)?;
         }
         loop {
             match self.inbox.try_recv() {
                 Ok(command) => self.obey(command)?,
                 Err(mpsc::TryRecvError::Empty) => return Ok(()),
-                Err(mpsc::TryRecvError::Disconnected) => return Err(Stopped),
+                Err(mpsc::TryRecvError::Disconnected) => return Err(Ended::Stopped),
             }
         }
     }
 
-    fn obey(&mut self, command: Command) -> Result<(), Stopped> {
+    fn obey(&mut self, command: Command) -> Result<(), Ended> {
         match command {
             Command::Submit { submission, events } => {
                 let id = submission.id;
@@ -138,23 +174,49 @@ impl Stepper {
                 self.scheduler.cancel(id);
                 self.listeners.remove(&id);
             }
-            Command::Stop => return Err(Stopped),
+            Command::Stop => return Err(Ended::Stopped),
         }
         Ok(())
     }
 
-    /// Does one step that begins at `begin`; returns when it was due to end.
-    fn step(&mut self, begin: MonoNs) -> MonoNs {
+    /// Does one step that begins at `begin`; returns when the next may begin.
+    fn step(&mut self, begin: MonoNs) -> Result<MonoNs, Ended> {
         let plan = self.scheduler.plan_step();
         self.meters.publish(self.scheduler.tally());
         self.announce(&plan);
         if plan.slices.is_empty() {
-            return begin;
+            return Ok(begin);
         }
         let span = self.roofline.step_time(plan.slices.iter().map(|s| s.work));
-        let due = begin.plus(span);
+        let computed = begin.plus(span);
+        let due = self.page_in(&plan, computed)?;
         pace::sleep_until(due);
-        let emissions = self.scheduler.finish_step(&plan);
+        self.hand_out(&plan, due);
+        Ok(due)
+    }
+
+    /// Pages in the weights for a step whose computing ends at `computed`. Computing goes on
+    /// beside it, so the step ends when both have.
+    fn page_in(&mut self, plan: &StepPlan, computed: MonoNs) -> Result<MonoNs, Ended> {
+        let Some(paged) = &mut self.paged else {
+            return Ok(computed);
+        };
+        let new_tokens = plan.slices.iter().map(|s| s.work.new_tokens).sum();
+        let bytes = paged.page_in(new_tokens).map_err(Ended::Failed)?;
+        let done = MonoNs::now();
+        let wait = done.since(computed);
+        self.meters.paged(bytes, wait);
+        if bytes > 0 {
+            for slice in &plan.slices {
+                self.tell(slice.id, Event::Waited(StorageWait { bytes, wait }));
+            }
+        }
+        Ok(computed.max(done))
+    }
+
+    /// Gives out what a step brought that was due at `due`.
+    fn hand_out(&mut self, plan: &StepPlan, due: MonoNs) {
+        let emissions = self.scheduler.finish_step(plan);
         let at = MonoNs::now();
         for emission in emissions {
             let event = Event::Token(TokenEvent {
@@ -169,7 +231,6 @@ impl Stepper {
             }
         }
         self.meters.step(at.since(due));
-        due
     }
 
     fn announce(&self, plan: &StepPlan) {

@@ -78,6 +78,10 @@ impl Call {
                     self.truth.cached_tokens = cached_tokens;
                 }
                 Event::Preempted => self.truth.preemptions += 1,
+                Event::Waited(storage) => {
+                    self.truth.storage_bytes += storage.bytes;
+                    self.truth.storage_wait_us += storage.wait.as_micros() as u64;
+                }
                 Event::Token(token) => {
                     self.note(&token);
                     return Poll::Ready(Some(token));

@@ -13,8 +13,9 @@ mod wire;
 use crate::{
     config::Config,
     ledger::Ledger,
-    meters::Meters,
+    meters::{self, Meters},
     stepper::Command,
+    storage::ballast::HeldBallast,
     token::{self, Token},
 };
 use axum::{
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     commands: mpsc::Sender<Command>,
     meters: Arc<Meters>,
     ledger: Ledger,
+    ballast: Option<HeldBallast>,
     next_id: AtomicU64,
     started: MonoNs,
     started_unix_s: u64,
@@ -58,12 +60,14 @@ impl Shared {
         commands: mpsc::Sender<Command>,
         meters: Arc<Meters>,
         ledger: Ledger,
+        ballast: Option<HeldBallast>,
     ) -> Self {
         Self {
             config,
             commands,
             meters,
             ledger,
+            ballast,
             next_id: AtomicU64::new(1),
             started: MonoNs::now(),
             started_unix_s: unix_s(),
@@ -132,9 +136,12 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         config.limits().blocks,
         config.prefix_cache,
     );
-    let text = shared
-        .meters
-        .render(config.name(), &settings, shared.started);
+    let text = shared.meters.render(&meters::Facts {
+        model: config.name(),
+        settings: &settings,
+        started: shared.started,
+        ballast: shared.ballast.as_ref().map(HeldBallast::held),
+    });
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

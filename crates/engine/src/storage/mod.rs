@@ -1,0 +1,129 @@
+//! Real storage under the modelled compute: every byte here is really moved.
+//!
+//! - [`weights`]: the model's file, read at the start or paged in as it is used;
+//! - [`ballast`]: memory taken so that the page cache shrinks;
+//! - `memory`: the only place that maps memory.
+//!
+//! Each is on only if the configuration names it. Deciding what to move is pure and apart from
+//! moving it.
+
+pub mod ballast;
+pub(crate) mod memory;
+pub mod weights;
+
+use crate::config::{Bytes, Config};
+use ballast::HeldBallast;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+use weights::{Loaded, PagedWeights, WeightsLoad};
+
+/// What storage could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A file operation failed.
+    #[error("can't {what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The weights file is smaller than it should be.
+    #[error(
+        "the weights file {} has {found}, {wanted} were wanted; make it anew or correct the size",
+        path.display()
+    )]
+    ShortWeights {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        found: Bytes,
+        /// The least that is needed.
+        wanted: Bytes,
+    },
+    /// The weights file is another than it was at the start.
+    #[error(
+        "the weights file {} changed while the engine ran; leave it alone and start again",
+        path.display()
+    )]
+    WeightsChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Memory that is not there.
+    #[error(
+        "{what} needs {wanted} of memory and {available} are available; \
+         free some, or make it smaller"
+    )]
+    NoMemory {
+        /// What needs it.
+        what: &'static str,
+        /// How much.
+        wanted: Bytes,
+        /// MemAvailable, at that time.
+        available: Bytes,
+    },
+    /// The kernel refused a mapping.
+    #[error("can't map {bytes} of memory for {what}: {source}")]
+    Map {
+        /// What for.
+        what: &'static str,
+        /// How much.
+        bytes: Bytes,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// No thread could be started.
+    #[error("can't start a thread to {what}: {source}")]
+    Thread {
+        /// What for.
+        what: &'static str,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+impl StorageError {
+    pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// All storage that a configuration turns on, opened.
+pub(crate) struct Storage {
+    /// Weights that were read; dropping them gives the memory back.
+    pub(crate) loaded: Option<Loaded>,
+    /// Weights to be paged in.
+    pub(crate) paged: Option<PagedWeights>,
+    /// Memory that nobody else can have.
+    pub(crate) ballast: Option<HeldBallast>,
+}
+
+impl Storage {
+    /// Opens it; loading weights may take minutes.
+    pub(crate) fn open(config: &Config) -> Result<Self, StorageError> {
+        let (loaded, paged) = match &config.weights {
+            None => (None, None),
+            Some(file) if file.load == WeightsLoad::Mapped => {
+                let paged = PagedWeights::open(file, &config.model.profile())?;
+                (None, Some(paged))
+            }
+            Some(file) => (Some(weights::load(file)?), None),
+        };
+        // Last, because all else needs memory to open.
+        let ballast = config.ballast.map(HeldBallast::take).transpose()?;
+        Ok(Self {
+            loaded,
+            paged,
+            ballast,
+        })
+    }
+}
