@@ -4,7 +4,11 @@ use crate::{
     profile::{Machine, Model, Profile},
     roofline::Roofline,
     sched::Limits,
-    storage::{ballast::Ballast, weights::Weights},
+    storage::{
+        ballast::Ballast,
+        tier::{KvTier, TierLimits},
+        weights::Weights,
+    },
 };
 use std::{
     fmt,
@@ -44,6 +48,8 @@ pub struct Config {
     pub truth_capacity: usize,
     /// The model's file, if it is really to be read.
     pub weights: Option<Weights>,
+    /// Tiers for KV blocks below the device, if there are any.
+    pub kv_tier: Option<KvTier>,
     /// Memory to be taken, so that others have less.
     pub ballast: Option<Ballast>,
     /// How long requests in flight may go on after the shutdown signal.
@@ -67,6 +73,7 @@ impl Default for Config {
             mean_reply_tokens: 256,
             truth_capacity: 100_000,
             weights: None,
+            kv_tier: None,
             ballast: None,
             shutdown_grace: Duration::from_secs(5),
         }
@@ -98,7 +105,10 @@ pub enum ConfigError {
         /// Size of a block for this model.
         block: Bytes,
     },
-    /// A model name that JSON or a header could not carry plainly.
+    /// Tiers hold what the prefix cache finds, and it is off.
+    #[error("a KV tier is of no use without the prefix cache; leave that on, or the tier out")]
+    TierWithoutCache,
+    /// A model without a name.
     #[error("the served name is empty; leave it out to serve the model under its own name")]
     EmptyName,
 }
@@ -140,6 +150,9 @@ impl Config {
         if self.served_name.as_deref() == Some("") {
             return Err(ConfigError::EmptyName);
         }
+        if self.kv_tier.is_some() && !self.prefix_cache {
+            return Err(ConfigError::TierWithoutCache);
+        }
         if self.blocks() < MIN_BLOCKS {
             return Err(ConfigError::SmallPool {
                 kv: self.kv,
@@ -151,7 +164,7 @@ impl Config {
         Ok(())
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self, tier: Option<TierLimits>) -> Limits {
         Limits {
             max_batch: self.max_batch,
             step_tokens: self.step_tokens,
@@ -159,6 +172,7 @@ impl Config {
             // A pool of more blocks than this would be 100 TB and more.
             blocks: u32::try_from(self.blocks()).unwrap_or(u32::MAX - 1),
             prefix_cache: self.prefix_cache,
+            tier,
         }
     }
 
@@ -170,7 +184,8 @@ impl Config {
         self.model.profile()
     }
 
-    fn blocks(&self) -> u64 {
+    /// Blocks of the KV pool.
+    pub(crate) fn blocks(&self) -> u64 {
         self.kv.0 / self.block_bytes().0.max(1)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     config::Bytes,
     ledger::{Outcome, RequestTruth},
     sched::Tally,
-    storage::weights::LoadReport,
+    storage::{tier::TierCounts, weights::LoadReport},
 };
 use clock::MonoNs;
 use std::{
@@ -33,6 +33,7 @@ pub(crate) struct Meters(Mutex<Counts>);
 #[derive(Clone, Debug, Default)]
 struct Counts {
     tally: Tally,
+    tier: Option<TierCounts>,
     steps: u64,
     lateness: Duration,
     loaded: Option<LoadReport>,
@@ -51,8 +52,10 @@ struct Counts {
 
 impl Meters {
     /// The scheduler's state as of now.
-    pub(crate) fn publish(&self, tally: Tally) {
-        self.lock().tally = tally;
+    pub(crate) fn publish(&self, tally: Tally, tier: Option<TierCounts>) {
+        let mut counts = self.lock();
+        counts.tally = tally;
+        counts.tier = tier;
     }
 
     /// A step ended, this long after it was due.
@@ -138,6 +141,9 @@ impl Meters {
             counts.lateness.as_secs_f64(),
         );
         page.weights(&counts);
+        if let Some(tier) = &counts.tier {
+            page.tier(tier, &counts.tally);
+        }
         if let Some(held) = facts.ballast {
             let help = "Memory taken so that others have less.";
             page.gauge("spillpoint:ballast_bytes", help, held.0 as f64);
@@ -239,6 +245,68 @@ impl Page {
                 "vllm:generation_tokens_total",
                 "Tokens generated.",
                 tally.generation_tokens,
+            ),
+        ] {
+            self.counter(name, help, value as f64);
+        }
+    }
+
+    fn tier(&mut self, tier: &TierCounts, tally: &Tally) {
+        for (name, help, value) in [
+            (
+                "vllm:external_prefix_cache_queries_total",
+                "Prompt tokens looked up in the KV tiers.",
+                tally.tier_queries_tokens,
+            ),
+            (
+                "vllm:external_prefix_cache_hits_total",
+                "Prompt tokens read back from the KV tiers.",
+                tally.tier_hits_tokens,
+            ),
+            (
+                "spillpoint:kv_disk_read_bytes_total",
+                "Bytes read from the disk tier.",
+                tier.disk_read_bytes,
+            ),
+            (
+                "spillpoint:kv_disk_written_bytes_total",
+                "Bytes written to the disk tier.",
+                tier.disk_written_bytes,
+            ),
+            (
+                "spillpoint:kv_disk_read_blocks_total",
+                "Blocks read from the disk tier.",
+                tier.disk_read_blocks,
+            ),
+            (
+                "spillpoint:kv_disk_written_blocks_total",
+                "Blocks written to the disk tier.",
+                tier.disk_written_blocks,
+            ),
+            (
+                "spillpoint:kv_host_read_blocks_total",
+                "Blocks read from the memory tier.",
+                tier.host_read_blocks,
+            ),
+            (
+                "spillpoint:kv_host_written_blocks_total",
+                "Blocks written to the memory tier.",
+                tier.host_written_blocks,
+            ),
+            (
+                "spillpoint:kv_bad_blocks_total",
+                "Blocks that were not what they should be, and were computed again.",
+                tier.bad_blocks,
+            ),
+            (
+                "spillpoint:kv_dropped_writes_total",
+                "Blocks not written because the disk did not keep pace.",
+                tier.dropped_writes,
+            ),
+            (
+                "spillpoint:kv_failed_ios_total",
+                "Reads and writes of the disk tier that the kernel failed.",
+                tier.failed_ios,
             ),
         ] {
             self.counter(name, help, value as f64);

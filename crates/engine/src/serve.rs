@@ -40,9 +40,6 @@ pub enum EngineError {
     /// Storage failed, at the start or while serving.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The stepper thread could not be started.
-    #[error("can't start the stepper thread: {0}")]
-    Thread(#[source] io::Error),
     /// Accepting connections failed for good.
     #[error("the HTTP server stopped: {0}")]
     Http(#[source] io::Error),
@@ -65,6 +62,7 @@ pub async fn serve(
     let Storage {
         loaded,
         paged,
+        tier,
         ballast,
     } = open_storage(config.clone()).await?;
     if let Some(loaded) = &loaded {
@@ -74,9 +72,10 @@ pub async fn serve(
     let surroundings = Surroundings {
         meters: Arc::clone(&meters),
         paged,
+        tier,
         failed,
     };
-    let (commands, thread) = stepper::spawn(&config, surroundings).map_err(EngineError::Thread)?;
+    let (commands, thread) = stepper::spawn(&config, surroundings)?;
     // Stops the thread however this function is left.
     let _stop = StopOnDrop {
         commands: commands.clone(),

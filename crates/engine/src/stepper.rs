@@ -10,14 +10,18 @@ use crate::{
     pace,
     reply::Finish,
     roofline::Roofline,
-    sched::{RequestId, Scheduler, StepPlan, Submission, Unschedulable},
-    storage::{StorageError, weights::PagedWeights},
+    sched::{Fetch, RequestId, Scheduler, StepPlan, Submission, Unschedulable},
+    storage::{
+        StorageError,
+        tier::{OpenTier, Outcome, Tier, TierEvent},
+        weights::PagedWeights,
+    },
     token::Token,
 };
 use clock::MonoNs;
 use std::{
     collections::HashMap,
-    io,
+    mem,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
@@ -37,6 +41,8 @@ pub(crate) enum Command {
     },
     /// Nobody waits for this any more.
     Cancel(RequestId),
+    /// The KV tier's threads have done something.
+    Tier(TierEvent),
     /// End the thread; streams end unfinished.
     Stop,
 }
@@ -79,6 +85,8 @@ pub(crate) struct Surroundings {
     pub(crate) meters: Arc<Meters>,
     /// Weights that each step pages in.
     pub(crate) paged: Option<PagedWeights>,
+    /// Tiers for KV blocks.
+    pub(crate) tier: Option<OpenTier>,
     /// Told when the engine can't go on.
     pub(crate) failed: oneshot::Sender<StorageError>,
 }
@@ -87,28 +95,43 @@ pub(crate) struct Surroundings {
 pub(crate) fn spawn(
     config: &Config,
     surroundings: Surroundings,
-) -> io::Result<(mpsc::Sender<Command>, JoinHandle<()>)> {
+) -> Result<(mpsc::Sender<Command>, JoinHandle<()>), StorageError> {
     let (commands, inbox) = mpsc::channel();
-    let Surroundings {
-        meters,
-        paged,
-        failed,
-    } = surroundings;
+    let limits = surroundings.tier.as_ref().map(OpenTier::limits);
+    let mut scheduler = Scheduler::new(config.limits(limits));
+    let mut tier = None;
+    if let Some(open) = surroundings.tier {
+        for (hash, slot) in open.left() {
+            scheduler.restore(*hash, *slot);
+        }
+        let commands = commands.clone();
+        // Err: the stepper has ended, and what it asked for is of no more use.
+        let on_event = move |event| drop(commands.send(Command::Tier(event)));
+        tier = Some(open.start(Box::new(on_event))?);
+    }
     let stepper = Stepper {
-        scheduler: Scheduler::new(config.limits()),
+        scheduler,
         roofline: config.roofline(),
         listeners: HashMap::new(),
         inbox,
-        meters,
-        paged,
+        meters: surroundings.meters,
+        paged: surroundings.paged,
+        tier,
+        stalled: true,
+    };
+    let failed = surroundings.failed;
+    let work = move || {
+        if let Err(Ended::Failed(error)) = stepper.run() {
+            // Err: the server is gone already.
+            let _ = failed.send(error);
+        }
     };
     let thread = thread::Builder::new()
         .name("stepper".into())
-        .spawn(move || {
-            if let Err(Ended::Failed(error)) = stepper.run() {
-                // Err: the server is gone already.
-                let _ = failed.send(error);
-            }
+        .spawn(work)
+        .map_err(|source| StorageError::Thread {
+            what: "step the model",
+            source,
         })?;
     Ok((commands, thread))
 }
@@ -120,6 +143,9 @@ struct Stepper {
     inbox: mpsc::Receiver<Command>,
     meters: Arc<Meters>,
     paged: Option<PagedWeights>,
+    tier: Option<Tier>,
+    /// Nothing can be computed until a command comes.
+    stalled: bool,
 }
 
 /// Why the thread ends.
@@ -135,10 +161,10 @@ impl Stepper {
         pace::wake_exactly();
         let mut due = MonoNs::now();
         loop {
-            let was_idle = self.scheduler.is_idle();
+            let was_stalled = self.stalled;
             self.take_commands()?;
             let now = MonoNs::now();
-            if was_idle || now.since(due) > LATE {
+            if was_stalled || now.since(due) > LATE {
                 due = now;
             }
             due = self.step(due)?;
@@ -147,8 +173,8 @@ impl Stepper {
 
     /// Waits for a command if there is nothing else to do, then takes all that are there.
     fn take_commands(&mut self) -> Result<(), Ended> {
-        if self.scheduler.is_idle() {
-            self.meters.publish(self.scheduler.tally());
+        if self.stalled {
+            self.publish();
             let command = self.inbox.recv().map_err(|_| Ended::Stopped)?;
             self.obey(command)?;
         }
@@ -174,6 +200,10 @@ impl Stepper {
                 self.scheduler.cancel(id);
                 self.listeners.remove(&id);
             }
+            Command::Tier(event) => {
+                let outcome = self.tier.as_mut().and_then(|tier| tier.handle(event));
+                self.note(outcome);
+            }
             Command::Stop => return Err(Ended::Stopped),
         }
         Ok(())
@@ -181,10 +211,12 @@ impl Stepper {
 
     /// Does one step that begins at `begin`; returns when the next may begin.
     fn step(&mut self, begin: MonoNs) -> Result<MonoNs, Ended> {
-        let plan = self.scheduler.plan_step();
-        self.meters.publish(self.scheduler.tally());
+        let mut plan = self.scheduler.plan_step();
+        self.move_blocks(mem::take(&mut plan.fetches));
+        self.publish();
         self.announce(&plan);
-        if plan.slices.is_empty() {
+        self.stalled = plan.slices.is_empty();
+        if self.stalled {
             return Ok(begin);
         }
         let span = self.roofline.step_time(plan.slices.iter().map(|s| s.work));
@@ -192,7 +224,40 @@ impl Stepper {
         let due = self.page_in(&plan, computed)?;
         pace::sleep_until(due);
         self.hand_out(&plan, due);
+        self.move_blocks(Vec::new());
         Ok(due)
+    }
+
+    /// Has the tier begin what the scheduler decided: copies first, since a fetch may be of one.
+    fn move_blocks(&mut self, fetches: Vec<Fetch>) {
+        for store in self.scheduler.take_stores() {
+            let outcome = self.tier.as_mut().and_then(|tier| tier.store(store));
+            self.note(outcome);
+        }
+        if let Some(tier) = &mut self.tier {
+            fetches.into_iter().for_each(|fetch| tier.fetch(fetch));
+        }
+    }
+
+    fn note(&mut self, outcome: Option<Outcome>) {
+        match outcome {
+            None => {}
+            Some(Outcome::Stored { hash, ok }) => self.scheduler.stored(hash, ok),
+            Some(Outcome::Fetched(fetched)) => {
+                self.scheduler
+                    .fetched(fetched.id, fetched.good, &fetched.bad);
+                let waited = StorageWait {
+                    bytes: fetched.disk_bytes,
+                    wait: fetched.took,
+                };
+                self.tell(fetched.id, Event::Waited(waited));
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let tier = self.tier.as_ref().map(Tier::counts);
+        self.meters.publish(self.scheduler.tally(), tier);
     }
 
     /// Pages in the weights for a step whose computing ends at `computed`. Computing goes on

@@ -133,7 +133,7 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let settings = format!(
         "block_size=\"{}\",num_gpu_blocks=\"{}\",enable_prefix_caching=\"{}\"",
         config.block_tokens,
-        config.limits().blocks,
+        config.blocks(),
         config.prefix_cache,
     );
     let text = shared.meters.render(&meters::Facts {

@@ -8,136 +8,24 @@
 //! when no block is left for one, the youngest running sequence is preempted: its blocks go, and
 //! it waits, first in line, to be computed again. New sequences join while the batch, the budget
 //! and the pool allow, in order of arrival.
+//!
+//! Before a sequence joins, the caches are asked for its beginning: the device's own blocks first,
+//! then the tiers below. What the tiers have is read while others compute; the sequence joins when
+//! it is there, and computes the rest.
 
 mod pool;
 mod sequence;
+mod values;
 
 pub use pool::{BlockHash, BlockId, BlockPool, Taken};
-
-use crate::{
-    reply::{Finish, Reply},
-    roofline::StepWork,
-    token::Token,
+pub use values::{
+    Admission, Emission, Fetch, Limits, RequestId, Slice, StepPlan, Submission, Tally,
+    Unschedulable,
 };
+
+use crate::storage::tier::{DiskSlot, Place, Store, TierIndex};
 use sequence::Sequence;
 use std::collections::{HashMap, VecDeque};
-
-/// A request as the scheduler knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(pub u64);
-
-/// What the scheduler has to work with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most sequences in a step.
-    pub max_batch: usize,
-    /// Most tokens computed in a step.
-    pub step_tokens: u32,
-    /// Tokens in a block.
-    pub block_tokens: u32,
-    /// Blocks in the pool.
-    pub blocks: u32,
-    /// Whether a prompt reuses the blocks of an equal prefix.
-    pub prefix_cache: bool,
-}
-
-/// A request to be scheduled.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// Its id, new to the scheduler.
-    pub id: RequestId,
-    /// Its prompt.
-    pub prompt: Vec<Token>,
-    /// What it will be answered.
-    pub reply: Reply,
-    /// Which model or adapter answers.
-    pub speaker: u64,
-}
-
-/// A request that can never run here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unschedulable {
-    /// Nothing to compute.
-    #[error("the prompt has no tokens")]
-    EmptyPrompt,
-    /// The whole pool would not hold it.
-    #[error(
-        "prompt and reply need {needed_tokens} tokens of KV cache and the pool holds {pool_tokens}"
-    )]
-    LargerThanPool {
-        /// Prompt plus the longest reply.
-        needed_tokens: u64,
-        /// What the pool holds.
-        pool_tokens: u64,
-    },
-}
-
-/// A sequence's part in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// Whose part.
-    pub id: RequestId,
-    /// What is computed.
-    pub work: StepWork,
-}
-
-/// A sequence that joined the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admission {
-    /// Which.
-    pub id: RequestId,
-    /// Prompt tokens that it need not compute.
-    pub cached_tokens: u32,
-    /// False when it comes back after a preemption.
-    pub first: bool,
-}
-
-/// One step to be computed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StepPlan {
-    /// Who computes what.
-    pub slices: Vec<Slice>,
-    /// Who joined for this step.
-    pub admitted: Vec<Admission>,
-    /// Who lost its blocks for this step.
-    pub preempted: Vec<RequestId>,
-}
-
-/// What a step brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Emission {
-    /// For whom.
-    pub id: RequestId,
-    /// The token's index in the reply.
-    pub index: u32,
-    /// The token.
-    pub token: Token,
-    /// Set on the last.
-    pub finish: Option<Finish>,
-}
-
-/// The scheduler's state in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Sequences in the batch.
-    pub running: usize,
-    /// Sequences in the queue.
-    pub waiting: usize,
-    /// Blocks in use.
-    pub blocks_used: u32,
-    /// Blocks in the pool.
-    pub blocks: u32,
-    /// Prompt tokens looked up in the prefix cache, ever.
-    pub cache_queries_tokens: u64,
-    /// Of these, found.
-    pub cache_hits_tokens: u64,
-    /// Preemptions, ever.
-    pub preemptions: u64,
-    /// Prompt tokens of sequences that have emitted their first token, ever.
-    pub prompt_tokens: u64,
-    /// Tokens emitted, ever.
-    pub generation_tokens: u64,
-}
 
 /// The scheduler.
 #[derive(Clone, Debug)]
@@ -147,7 +35,18 @@ pub struct Scheduler {
     sequences: HashMap<RequestId, Sequence>,
     waiting: VecDeque<RequestId>,
     running: Vec<RequestId>,
+    /// Sequences that blocks are read for, and these blocks; also of those cancelled meanwhile.
+    loading: HashMap<RequestId, Vec<(BlockHash, Place)>>,
+    tier: Option<TierIndex>,
+    stores: Vec<Store>,
     tally: Tally,
+}
+
+/// How an attempt to let the head of the queue join ended.
+enum Attempt {
+    Joined(Slice, Admission),
+    Loading(Fetch),
+    NoRoom,
 }
 
 impl Scheduler {
@@ -155,6 +54,9 @@ impl Scheduler {
     pub fn new(limits: Limits) -> Self {
         Self {
             pool: BlockPool::new(limits.blocks),
+            tier: limits.tier.map(TierIndex::new),
+            loading: HashMap::new(),
+            stores: Vec::new(),
             limits,
             sequences: HashMap::new(),
             waiting: VecDeque::new(),
@@ -192,6 +94,48 @@ impl Scheduler {
         self.waiting.retain(|other| *other != id);
         self.running.retain(|other| *other != id);
         true
+    }
+
+    /// Takes up a block that an earlier run left in the disk tier.
+    pub fn restore(&mut self, hash: BlockHash, slot: DiskSlot) -> bool {
+        self.tier
+            .as_mut()
+            .is_some_and(|tier| tier.restore(hash, slot))
+    }
+
+    /// The blocks of a [`Fetch`] have been read: the first `good` of them are as they should be;
+    /// `bad` are not, and are never read again.
+    pub fn fetched(&mut self, id: RequestId, good: u32, bad: &[BlockHash]) {
+        let Some(blocks) = self.loading.remove(&id) else {
+            return;
+        };
+        if let Some(tier) = &mut self.tier {
+            for (hash, place) in blocks {
+                tier.unpin(hash, place);
+            }
+            bad.iter().for_each(|hash| tier.forget(*hash));
+        }
+        let Some(sequence) = self.sequences.get_mut(&id) else {
+            return;
+        };
+        sequence.arrive(good);
+        self.tally.tier_hits_tokens += u64::from(good) * u64::from(self.limits.block_tokens);
+        let mut published = Vec::new();
+        sequence.publish_full_blocks(&mut self.pool, &mut published);
+        self.note_used(&published);
+        self.waiting.push_front(id);
+    }
+
+    /// A [`Store::Disk`] has ended.
+    pub fn stored(&mut self, hash: BlockHash, ok: bool) {
+        if let Some(tier) = &mut self.tier {
+            tier.stored(hash, ok);
+        }
+    }
+
+    /// Copies that were decided since the last call, to be begun in this order.
+    pub fn take_stores(&mut self) -> Vec<Store> {
+        std::mem::take(&mut self.stores)
     }
 
     /// Whether there is nothing to do.
@@ -236,7 +180,8 @@ impl Scheduler {
         }
     }
 
-    /// Gives `id` its next slice, preempting the youngest until there are blocks for it.
+    /// Gives `id` its next slice, taking blocks from those that wait, then from the youngest that
+    /// runs, until there are enough.
     fn slice_or_preempt(
         &mut self,
         id: RequestId,
@@ -244,8 +189,15 @@ impl Scheduler {
         plan: &mut StepPlan,
     ) -> Option<Slice> {
         loop {
-            if let Some(work) = self.sequences.get_mut(&id)?.reserve(budget, &mut self.pool) {
+            let mut evicted = Vec::new();
+            let sequence = self.sequences.get_mut(&id)?;
+            let work = sequence.reserve(budget, &mut self.pool, &mut evicted);
+            self.note_evicted(&evicted);
+            if let Some(work) = work {
                 return Some(Slice { id, work });
+            }
+            if self.strip_waiting(None) {
+                continue;
             }
             let youngest = self.running.pop()?;
             self.preempt(youngest);
@@ -254,6 +206,19 @@ impl Scheduler {
                 return None;
             }
         }
+    }
+
+    /// Takes the blocks of the last in the queue that has any, other than `spared`.
+    fn strip_waiting(&mut self, spared: Option<RequestId>) -> bool {
+        for id in self.waiting.iter().rev().filter(|id| Some(**id) != spared) {
+            if let Some(sequence) = self.sequences.get_mut(id)
+                && sequence.holds_blocks()
+            {
+                sequence.drop_blocks(&mut self.pool);
+                return true;
+            }
+        }
+        false
     }
 
     fn preempt(&mut self, id: RequestId) {
@@ -265,38 +230,104 @@ impl Scheduler {
     }
 
     fn plan_waiting(&mut self, plan: &mut StepPlan, budget: &mut u32) {
-        while *budget > 0 && self.running.len() < self.limits.max_batch {
+        while *budget > 0 && self.running.len() + self.loading.len() < self.limits.max_batch {
             let Some(&id) = self.waiting.front() else {
                 break;
             };
-            let Some(sequence) = self.sequences.get_mut(&id) else {
-                self.waiting.pop_front();
-                continue;
-            };
-            let cached_tokens = if self.limits.prefix_cache {
-                sequence.reuse_prefix(&mut self.pool)
-            } else {
-                0
-            };
-            let Some(work) = sequence.reserve(*budget, &mut self.pool) else {
-                // First come, first served: nobody overtakes the head of the queue.
-                sequence.drop_blocks(&mut self.pool);
-                break;
-            };
-            let first = sequence.admit();
-            if first && self.limits.prefix_cache {
-                self.tally.cache_queries_tokens += u64::from(sequence.prompt_tokens());
-                self.tally.cache_hits_tokens += u64::from(cached_tokens);
+            match self.try_join(id, *budget) {
+                Attempt::Joined(slice, admission) => {
+                    self.waiting.pop_front();
+                    self.running.push(id);
+                    *budget -= slice.work.new_tokens;
+                    plan.slices.push(slice);
+                    plan.admitted.push(admission);
+                }
+                Attempt::Loading(fetch) => {
+                    self.waiting.pop_front();
+                    plan.fetches.push(fetch);
+                }
+                // First come, first served: nobody overtakes the head of the queue. But nobody
+                // behind it may hold what it needs, either, once nothing else can free any.
+                Attempt::NoRoom => {
+                    let stuck = self.running.is_empty() && self.loading.is_empty();
+                    if !(stuck && self.strip_waiting(Some(id))) {
+                        break;
+                    }
+                }
             }
-            self.waiting.pop_front();
-            self.running.push(id);
-            *budget -= work.new_tokens;
-            plan.slices.push(Slice { id, work });
-            plan.admitted.push(Admission {
-                id,
-                cached_tokens,
-                first,
-            });
+        }
+    }
+
+    fn try_join(&mut self, id: RequestId, budget: u32) -> Attempt {
+        if self.limits.prefix_cache
+            && let Some(fetch) = self.look_up(id)
+        {
+            return Attempt::Loading(fetch);
+        }
+        let Some(sequence) = self.sequences.get_mut(&id) else {
+            return Attempt::NoRoom;
+        };
+        let cached_tokens = sequence.computed_tokens();
+        let mut evicted = Vec::new();
+        let Some(work) = sequence.reserve(budget, &mut self.pool, &mut evicted) else {
+            // What lies on the device may be found again; what was read from a tier is kept.
+            if self.tier.is_none() {
+                sequence.drop_blocks(&mut self.pool);
+            }
+            return Attempt::NoRoom;
+        };
+        let first = sequence.admit();
+        if first && self.limits.prefix_cache {
+            self.tally.cache_queries_tokens += u64::from(sequence.prompt_tokens());
+            self.tally.cache_hits_tokens += u64::from(cached_tokens - sequence.fetched_tokens());
+        }
+        self.note_evicted(&evicted);
+        let admission = Admission {
+            id,
+            cached_tokens,
+            first,
+        };
+        Attempt::Joined(Slice { id, work }, admission)
+    }
+
+    /// Asks the caches for the beginning of a sequence, once. Some if a tier has a part of it.
+    fn look_up(&mut self, id: RequestId) -> Option<Fetch> {
+        let sequence = self.sequences.get_mut(&id)?;
+        if !sequence.wants_lookup() {
+            return None;
+        }
+        let (mut found, mut evicted) = (Vec::new(), Vec::new());
+        sequence.reuse_prefix(&mut self.pool, &mut found);
+        let tier = self.tier.as_mut()?;
+        let known = u64::from(sequence.computed_tokens());
+        self.tally.tier_queries_tokens += u64::from(sequence.prompt_tokens()).saturating_sub(known);
+        let blocks = sequence.reserve_from_tier(tier, &mut self.pool, &mut evicted);
+        // Pinned before anything else moves in the tiers.
+        for (hash, place) in &blocks {
+            tier.pin(*hash, *place);
+        }
+        self.note_evicted(&evicted);
+        self.note_used(&found);
+        if blocks.is_empty() {
+            return None;
+        }
+        self.loading.insert(id, blocks.clone());
+        Some(Fetch { id, blocks })
+    }
+
+    fn note_used(&mut self, hashes: &[BlockHash]) {
+        if let Some(tier) = &mut self.tier {
+            hashes
+                .iter()
+                .for_each(|hash| tier.used(*hash, &mut self.stores));
+        }
+    }
+
+    fn note_evicted(&mut self, hashes: &[BlockHash]) {
+        if let Some(tier) = &mut self.tier {
+            hashes
+                .iter()
+                .for_each(|hash| tier.evicted(*hash, &mut self.stores));
         }
     }
 
@@ -304,13 +335,14 @@ impl Scheduler {
     /// meanwhile emit nothing.
     pub fn finish_step(&mut self, plan: &StepPlan) -> Vec<Emission> {
         let mut emissions = Vec::with_capacity(plan.slices.len());
+        let mut published = Vec::new();
         for slice in &plan.slices {
             let Some(sequence) = self.sequences.get_mut(&slice.id) else {
                 continue;
             };
             sequence.advance(slice.work.new_tokens);
             if self.limits.prefix_cache {
-                sequence.publish_full_blocks(&mut self.pool);
+                sequence.publish_full_blocks(&mut self.pool, &mut published);
             }
             let Some(emission) = sequence.emit(slice.id) else {
                 continue;
@@ -324,6 +356,7 @@ impl Scheduler {
             }
             emissions.push(emission);
         }
+        self.note_used(&published);
         emissions
     }
 }

@@ -1,7 +1,12 @@
 //! One request inside the scheduler: its tokens, how many are computed, and its blocks.
 
 use super::{BlockHash, BlockId, BlockPool, Emission, RequestId, Submission};
-use crate::{reply::Reply, roofline::StepWork, token::Token};
+use crate::{
+    reply::Reply,
+    roofline::StepWork,
+    storage::tier::{Place, TierIndex},
+    token::Token,
+};
 
 #[derive(Clone, Debug)]
 pub(super) struct Sequence {
@@ -19,6 +24,10 @@ pub(super) struct Sequence {
     published: usize,
     block_tokens: u32,
     was_admitted: bool,
+    /// Both caches were asked; what they had is in `blocks`.
+    looked_up: bool,
+    /// How many of the computed tokens came from a tier.
+    fetched_tokens: u32,
 }
 
 impl Sequence {
@@ -37,6 +46,8 @@ impl Sequence {
             published: 0,
             block_tokens,
             was_admitted: false,
+            looked_up: false,
+            fetched_tokens: 0,
         }
     }
 
@@ -49,25 +60,82 @@ impl Sequence {
         !std::mem::replace(&mut self.was_admitted, true)
     }
 
-    /// Takes over the blocks of an equal prefix, for a sequence that has none. At least one token
-    /// is left to compute, because the next token comes out of that. Returns the tokens found.
-    pub(super) fn reuse_prefix(&mut self, pool: &mut BlockPool) -> u32 {
-        let most = (self.tokens.len() as u32 - 1) / self.block_tokens;
-        for index in 0..most as usize {
-            let Some(block) = pool.find(self.hash(index)) else {
+    /// Whether the caches are still to be asked.
+    pub(super) fn wants_lookup(&self) -> bool {
+        !self.looked_up
+    }
+
+    /// Whether it has blocks.
+    pub(super) fn holds_blocks(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
+    /// Tokens that need not be computed.
+    pub(super) fn computed_tokens(&self) -> u32 {
+        self.computed
+    }
+
+    /// Of these, tokens that a tier had.
+    pub(super) fn fetched_tokens(&self) -> u32 {
+        self.fetched_tokens
+    }
+
+    /// Takes over the blocks of an equal prefix that the device has, for a sequence that has none.
+    /// At least one token is left to compute, because the next token comes out of that. Adds what
+    /// was found to `found`.
+    pub(super) fn reuse_prefix(&mut self, pool: &mut BlockPool, found: &mut Vec<BlockHash>) {
+        self.looked_up = true;
+        for index in 0..self.reusable_blocks() {
+            let hash = self.hash(index);
+            let Some(block) = pool.find(hash) else {
                 break;
             };
             pool.share(block);
             self.blocks.push(block);
+            found.push(hash);
         }
         self.published = self.blocks.len();
         self.computed = self.blocks.len() as u32 * self.block_tokens;
-        self.computed
+    }
+
+    /// The blocks that follow what it has and lie in a tier, as far as the pool has room for them.
+    /// It gets blocks to read them into.
+    pub(super) fn reserve_from_tier(
+        &mut self,
+        tier: &TierIndex,
+        pool: &mut BlockPool,
+        evicted: &mut Vec<BlockHash>,
+    ) -> Vec<(BlockHash, Place)> {
+        let mut places = Vec::new();
+        for index in self.blocks.len()..self.reusable_blocks() {
+            let hash = self.hash(index);
+            let Some(place) = tier.find(hash) else { break };
+            let Some(taken) = pool.take() else { break };
+            evicted.extend(taken.evicted);
+            self.blocks.push(taken.block);
+            places.push((hash, place));
+        }
+        places
+    }
+
+    /// The first `good` of the blocks that were reserved from a tier have been read.
+    pub(super) fn arrive(&mut self, good: u32) {
+        self.fetched_tokens = good * self.block_tokens;
+        self.computed += self.fetched_tokens;
+    }
+
+    fn reusable_blocks(&self) -> usize {
+        (self.tokens.len() - 1) / self.block_tokens as usize
     }
 
     /// Makes room for the next tokens, at most `budget`; None, with nothing taken, if the pool has
-    /// too few blocks.
-    pub(super) fn reserve(&mut self, budget: u32, pool: &mut BlockPool) -> Option<StepWork> {
+    /// too few blocks. Adds what was given up for it to `evicted`.
+    pub(super) fn reserve(
+        &mut self,
+        budget: u32,
+        pool: &mut BlockPool,
+        evicted: &mut Vec<BlockHash>,
+    ) -> Option<StepWork> {
         let new_tokens = (self.tokens.len() as u32 - self.computed).min(budget);
         let context_tokens = self.computed + new_tokens;
         let needed = context_tokens.div_ceil(self.block_tokens) as usize;
@@ -76,7 +144,9 @@ impl Sequence {
             return None;
         }
         for _ in 0..missing {
-            self.blocks.push(pool.take()?.block);
+            let taken = pool.take()?;
+            evicted.extend(taken.evicted);
+            self.blocks.push(taken.block);
         }
         Some(StepWork {
             new_tokens,
@@ -88,12 +158,17 @@ impl Sequence {
         self.computed += new_tokens;
     }
 
-    /// Offers the blocks that have become full to the prefix cache.
-    pub(super) fn publish_full_blocks(&mut self, pool: &mut BlockPool) {
+    /// Offers the blocks that have become full to the prefix cache, and adds them to `published`.
+    pub(super) fn publish_full_blocks(
+        &mut self,
+        pool: &mut BlockPool,
+        published: &mut Vec<BlockHash>,
+    ) {
         let full = (self.computed / self.block_tokens) as usize;
         while self.published < full {
             let hash = self.hash(self.published);
             pool.publish(self.blocks[self.published], hash);
+            published.push(hash);
             self.published += 1;
         }
     }
@@ -121,6 +196,8 @@ impl Sequence {
         }
         self.computed = 0;
         self.published = 0;
+        self.looked_up = false;
+        self.fetched_tokens = 0;
     }
 
     fn hash(&mut self, index: usize) -> BlockHash {

@@ -47,7 +47,6 @@ impl Region {
         .map(Self)
     }
 
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> &[u8] {
         #[expect(unsafe_code, reason = "the mapping is bytes of ours")]
         // SAFETY: the mapping is readable, `len` long, private to us and lives as long as `self`;

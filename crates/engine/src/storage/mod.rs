@@ -2,13 +2,18 @@
 //!
 //! - [`weights`]: the model's file, read at the start or paged in as it is used;
 //! - [`ballast`]: memory taken so that the page cache shrinks;
+//! - [`tier`]: KV blocks that left the device, in memory and on disk;
+//! - [`disk`]: many reads and writes of one file at a time;
 //! - `memory`: the only place that maps memory.
 //!
 //! Each is on only if the configuration names it. Deciding what to move is pure and apart from
 //! moving it.
 
 pub mod ballast;
+pub mod disk;
 pub(crate) mod memory;
+mod slots;
+pub mod tier;
 pub mod weights;
 
 use crate::config::{Bytes, Config};
@@ -17,6 +22,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+use tier::OpenTier;
 use weights::{Loaded, PagedWeights, WeightsLoad};
 
 /// What storage could not do.
@@ -77,6 +83,46 @@ pub enum StorageError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// The KV tier is another engine's.
+    #[error(
+        "the KV tier {} is in use by another engine; stop that, or name another file",
+        path.display()
+    )]
+    TierInUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What lies where the KV tier should is something else.
+    #[error(
+        "{} is no KV tier and is left as it is; name a file that does not exist yet",
+        path.display()
+    )]
+    ForeignTier {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file system is too full.
+    #[error(
+        "a KV tier of {wanted} does not fit beside {}, where {free} are free; \
+         make it smaller or name another place",
+        path.display()
+    )]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// How much was asked for.
+        wanted: Bytes,
+        /// How much there is.
+        free: Bytes,
+    },
+    /// The KV tiers have no room for a single block.
+    #[error("a KV tier of {size} holds no block of {block}; make it larger, or leave it out")]
+    SmallTier {
+        /// As configured.
+        size: Bytes,
+        /// One block with its frame.
+        block: Bytes,
+    },
     /// No thread could be started.
     #[error("can't start a thread to {what}: {source}")]
     Thread {
@@ -103,6 +149,8 @@ pub(crate) struct Storage {
     pub(crate) loaded: Option<Loaded>,
     /// Weights to be paged in.
     pub(crate) paged: Option<PagedWeights>,
+    /// Tiers for KV blocks.
+    pub(crate) tier: Option<OpenTier>,
     /// Memory that nobody else can have.
     pub(crate) ballast: Option<HeldBallast>,
 }
@@ -118,11 +166,14 @@ impl Storage {
             }
             Some(file) => (Some(weights::load(file)?), None),
         };
+        let open_tier = |tier| OpenTier::open(tier, config);
+        let tier = config.kv_tier.as_ref().map(open_tier).transpose()?;
         // Last, because all else needs memory to open.
         let ballast = config.ballast.map(HeldBallast::take).transpose()?;
         Ok(Self {
             loaded,
             paged,
+            tier,
             ballast,
         })
     }

@@ -4,87 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod engine;
+mod storage;
 
-use client::{connect, get, post, post_text, send};
-use engine::{
-    Bytes, Config, Speed,
-    profile::Model,
-    serve,
-    storage::weights::{Weights, WeightsLoad, create},
-};
+use ::engine::{Bytes, Config, Speed};
+use client::{connect, get, post, send};
+use engine::{Engine, completion};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
-    net::SocketAddr,
-    path::Path,
-    sync::mpsc,
     thread,
-    time::Duration,
 };
-use tokio::sync::oneshot;
-
-/// An engine on a free port of loopback, stopped on drop.
-struct Engine {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Engine {
-    fn start(config: Config) -> Self {
-        let (ready, address) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            let ready = move |address| ready.send(address).unwrap();
-            let shutdown = async move { drop(stopped.await) };
-            runtime.block_on(serve(config, ready, shutdown)).unwrap();
-        });
-        Self {
-            address: address.recv().unwrap(),
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-
-    fn fast() -> Self {
-        Self::start(Config {
-            speed: Speed::new(1000.0).unwrap(),
-            ..Config::default()
-        })
-    }
-
-    /// The truth about the request with this client id, once it has ended.
-    fn truth(&self, id: &str) -> Value {
-        for _ in 0..2000 {
-            let entries = get(self.address, &format!("/truth?id={id}")).json();
-            if let Some(truth) = entries["requests"].get(0) {
-                return truth.clone();
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("no request {id} in the truth");
-    }
-
-    fn metric(&self, name: &str) -> f64 {
-        let page = get(self.address, "/metrics").body;
-        let line = page.lines().find(|line| line.starts_with(name));
-        let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
-
-fn completion(id: &str, body: &Value) -> String {
-    let headers = format!("x-request-id: {id}\r\n");
-    post_text("/v1/completions", &headers, &body.to_string())
-}
 
 #[test]
 fn a_completion_streams_one_chunk_a_token_and_counts_them() {
@@ -338,60 +268,4 @@ fn metrics_are_prometheus_text_under_vllms_names() {
     assert_eq!(engine.metric("vllm:generation_tokens_total"), 3.0);
     assert_eq!(engine.metric("vllm:prompt_tokens_total"), 4.0);
     assert_eq!(engine.metric("vllm:time_to_first_token_seconds_count"), 1.0);
-}
-
-fn weights(load: WeightsLoad, path: &Path) -> Config {
-    Config {
-        weights: Some(Weights {
-            path: path.to_owned(),
-            load,
-            size: None,
-        }),
-        speed: Speed::new(1000.0).unwrap(),
-        model: Model::GptOss120b,
-        ..Config::default()
-    }
-}
-
-#[test]
-fn weights_are_read_before_the_first_request() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights");
-    create(&path, Bytes(4 << 20)).unwrap();
-    let engine = Engine::start(weights(WeightsLoad::Buffered, &path));
-    assert_eq!(
-        engine.metric("spillpoint:weights_loaded_bytes"),
-        f64::from(4 << 20)
-    );
-}
-
-#[test]
-fn mapped_weights_that_change_stop_the_engine_and_end_its_streams() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights");
-    create(&path, Bytes(4 << 20)).unwrap();
-    let (ready, address) = mpsc::channel();
-    let config = weights(WeightsLoad::Mapped, &path);
-    let server = thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let ready = move |address| ready.send(address).unwrap();
-        runtime.block_on(serve(config, ready, std::future::pending()))
-    });
-    let address = address.recv().unwrap();
-    let body = json!({"prompt": "x", "max_tokens": 120_000, "ignore_eos": true, "stream": true});
-    let mut socket = connect(address);
-    socket.write_all(completion("w", &body).as_bytes()).unwrap();
-    assert!(socket.read(&mut [0; 64]).unwrap() > 0);
-    std::fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .unwrap()
-        .write_all(b"x")
-        .unwrap();
-    let mut rest = Vec::new();
-    // Whether the end is orderly or a reset, it is no [DONE].
-    let _ = socket.read_to_end(&mut rest);
-    assert!(!rest.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n"));
-    let error = server.join().unwrap().unwrap_err().to_string();
-    assert!(error.contains("changed while the engine ran"), "{error}");
 }

@@ -1,0 +1,188 @@
+//! io_uring on one thread of its own. A request may come while the thread waits for completions,
+//! so the ring also watches an eventfd that [`Waker`] writes to.
+
+use super::{Completion, Direction, OnDone, Request};
+use io_uring::{IoUring, opcode, squeue, types::Fd};
+use nix::{
+    libc,
+    sys::eventfd::{EfdFlags, EventFd},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::fd::AsRawFd as _,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+/// Marks the eventfd's completions; requests are numbered from 0.
+const WAKE: u64 = u64::MAX;
+
+/// A ring that is not in use yet.
+pub(super) struct Ring {
+    ring: IoUring,
+    depth: usize,
+}
+
+impl Ring {
+    /// Fails where the kernel has no io_uring or does not let us use it.
+    pub(super) fn new(depth: u32) -> io::Result<Self> {
+        // One more entry, for the eventfd.
+        let entries = (depth + 1).next_power_of_two();
+        Ok(Self {
+            ring: IoUring::builder().build(entries)?,
+            depth: depth as usize,
+        })
+    }
+}
+
+/// Tells the thread that there is a request, or that there will be none.
+pub(super) struct Waker(Arc<EventFd>);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        // It can only fail when the count is full, and then the thread is awake already.
+        let _ = self.0.write(1);
+    }
+}
+
+pub(super) fn start(
+    ring: Ring,
+    file: File,
+    inbox: mpsc::Receiver<Request>,
+    on_done: OnDone,
+) -> io::Result<(Waker, JoinHandle<()>)> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    let event = Arc::new(EventFd::from_value_and_flags(0, flags)?);
+    let waker = Waker(Arc::clone(&event));
+    let mut worker = Worker {
+        ring: ring.ring,
+        depth: ring.depth,
+        file,
+        event,
+        inbox,
+        on_done,
+        under_way: HashMap::new(),
+        next: 0,
+        closed: false,
+    };
+    let thread = thread::Builder::new().name("disk".into()).spawn(move || {
+        if let Err(error) = worker.run() {
+            worker.give_up(&error);
+        }
+    })?;
+    Ok((waker, thread))
+}
+
+struct Worker {
+    ring: IoUring,
+    depth: usize,
+    file: File,
+    event: Arc<EventFd>,
+    inbox: mpsc::Receiver<Request>,
+    on_done: OnDone,
+    /// What the kernel works on: its buffers must stay where they are.
+    under_way: HashMap<u64, Request>,
+    next: u64,
+    /// No more requests will come.
+    closed: bool,
+}
+
+impl Worker {
+    fn run(&mut self) -> io::Result<()> {
+        self.watch_event()?;
+        loop {
+            self.take_requests()?;
+            if self.closed && self.under_way.is_empty() {
+                return Ok(());
+            }
+            match self.ring.submit_and_wait(1) {
+                Ok(_) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => continue,
+                Err(error) => return Err(error),
+            }
+            self.reap()?;
+        }
+    }
+
+    fn take_requests(&mut self) -> io::Result<()> {
+        while !self.closed && self.under_way.len() < self.depth {
+            match self.inbox.try_recv() {
+                Ok(request) => self.begin(request)?,
+                Err(mpsc::TryRecvError::Empty) => break,
+                Err(mpsc::TryRecvError::Disconnected) => self.closed = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, mut request: Request) -> io::Result<()> {
+        let fd = Fd(self.file.as_raw_fd());
+        let buffer = request.buffer.bytes_mut();
+        let len = u32::try_from(buffer.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let entry = match request.direction {
+            Direction::Read => opcode::Read::new(fd, buffer.as_mut_ptr(), len)
+                .offset(request.offset)
+                .build(),
+            Direction::Write => opcode::Write::new(fd, buffer.as_ptr(), len)
+                .offset(request.offset)
+                .build(),
+        };
+        let number = self.next;
+        self.next += 1;
+        // Kept before it is pushed: whatever happens, its memory outlives the kernel's use.
+        self.under_way.insert(number, request);
+        self.push(&entry.user_data(number))
+    }
+
+    fn watch_event(&mut self) -> io::Result<()> {
+        let fd = Fd(self.event.as_raw_fd());
+        let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).build();
+        self.push(&poll.user_data(WAKE))
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        #[expect(unsafe_code, reason = "the ring can't know how long buffers live")]
+        // SAFETY: the entry points into a buffer of `under_way`, a mapping that does not move and
+        // is dropped only after its completion was reaped, or into nothing (the poll).
+        let pushed = unsafe { self.ring.submission().push(entry) };
+        // There are more entries than requests are let under way, and the queue is emptied by
+        // every submit.
+        pushed.map_err(|_| io::Error::other("the submission queue is full"))
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        let mut woken = false;
+        for entry in self.ring.completion() {
+            if entry.user_data() == WAKE {
+                woken = true;
+            } else if let Some(request) = self.under_way.remove(&entry.user_data()) {
+                let moved = match entry.result() {
+                    errno if errno < 0 => Err(io::Error::from_raw_os_error(-errno)),
+                    moved => Ok(moved as usize),
+                };
+                (self.on_done)(Completion::new(request, moved));
+            }
+        }
+        if woken {
+            // Empty is as good as read: the poll is what counts.
+            let _ = self.event.read();
+            self.watch_event()?;
+        }
+        Ok(())
+    }
+
+    /// Ends all requests with an error: the ring is of no more use. Those that the kernel may
+    /// still be writing to are leaked, for good reason.
+    fn give_up(&mut self, error: &io::Error) {
+        tracing::error!(%error, "io_uring failed; the disk tier is of no more use");
+        for (_, request) in self.under_way.drain() {
+            std::mem::forget(request);
+        }
+        while let Ok(request) = self.inbox.recv() {
+            let failed = Err(io::Error::other("io_uring failed"));
+            (self.on_done)(Completion::new(request, failed));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Real storage under the engine.
+
+use crate::{
+    client::{connect, post, send},
+    engine::{Engine, completion},
+};
+use engine::{
+    Bytes, Config, Speed,
+    profile::Model,
+    serve,
+    storage::{
+        disk::{IoEngine, QueueConfig},
+        tier::{DiskTier, KvTier, LeftOver, WriteMode},
+        weights::{Weights, WeightsLoad, create},
+    },
+};
+use serde_json::{Value, json};
+use std::{
+    fs::OpenOptions,
+    io::{Read, Write},
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+fn weights(load: WeightsLoad, path: &Path) -> Config {
+    Config {
+        weights: Some(Weights {
+            path: path.to_owned(),
+            load,
+            size: None,
+        }),
+        speed: Speed::new(1000.0).unwrap(),
+        model: Model::GptOss120b,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn weights_are_read_before_the_first_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights");
+    create(&path, Bytes(4 << 20)).unwrap();
+    let engine = Engine::start(weights(WeightsLoad::Buffered, &path));
+    assert_eq!(
+        engine.metric("spillpoint:weights_loaded_bytes"),
+        f64::from(4 << 20)
+    );
+}
+
+#[test]
+fn mapped_weights_that_change_stop_the_engine_and_end_its_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights");
+    create(&path, Bytes(4 << 20)).unwrap();
+    let (ready, address) = mpsc::channel();
+    let config = weights(WeightsLoad::Mapped, &path);
+    let server = thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let ready = move |address| ready.send(address).unwrap();
+        runtime.block_on(serve(config, ready, std::future::pending()))
+    });
+    let address = address.recv().unwrap();
+    let body = json!({"prompt": "x", "max_tokens": 120_000, "ignore_eos": true, "stream": true});
+    let mut socket = connect(address);
+    socket.write_all(completion("w", &body).as_bytes()).unwrap();
+    assert!(socket.read(&mut [0; 64]).unwrap() > 0);
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap()
+        .write_all(b"x")
+        .unwrap();
+    let mut rest = Vec::new();
+    // Whether the end is orderly or a reset, it is no [DONE].
+    let _ = socket.read_to_end(&mut rest);
+    assert!(!rest.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n"));
+    let error = server.join().unwrap().unwrap_err().to_string();
+    assert!(error.contains("changed while the engine ran"), "{error}");
+}
+
+/// A device of 16 blocks of 2 MiB over a disk of 64.
+fn tiered(path: &Path, io: IoEngine, left_over: LeftOver) -> Config {
+    Config {
+        kv: Bytes(32 << 20),
+        speed: Speed::new(1000.0).unwrap(),
+        kv_tier: Some(KvTier {
+            host: Bytes(0),
+            disk: Some(DiskTier {
+                path: path.to_owned(),
+                size: Bytes(144 << 20),
+                left_over,
+                queue: QueueConfig {
+                    io,
+                    depth: 8,
+                    ..QueueConfig::default()
+                },
+            }),
+            write: WriteMode::Through,
+            min_uses: 1,
+        }),
+        ..Config::default()
+    }
+}
+
+/// Ten blocks and a bit, different for each `n`.
+fn prompt(n: u32) -> Value {
+    let ids: Vec<u32> = (n * 1000..n * 1000 + 161).collect();
+    json!({"prompt": ids, "max_tokens": 1})
+}
+
+fn cached(engine: &Engine, id: &str, n: u32) -> u64 {
+    let answer = send(engine.address, &completion(id, &prompt(n))).json();
+    answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+        .as_u64()
+        .unwrap()
+}
+
+/// Waits until that many blocks are on disk.
+fn wait_for_writes(engine: &Engine, blocks: f64) {
+    for _ in 0..2000 {
+        if engine.metric("spillpoint:kv_disk_written_blocks_total") >= blocks {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the blocks were not written");
+}
+
+fn evict_and_come_back(io: IoEngine) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tier");
+    let engine = Engine::start(tiered(&path, io, LeftOver::Drop));
+    for n in 0..3 {
+        assert_eq!(cached(&engine, "first", n), 0);
+    }
+    wait_for_writes(&engine, 30.0);
+    assert_eq!(cached(&engine, "again", 0), 160);
+    // Each block is 16 tokens of 128 KiB and a header of 4 KiB.
+    let bytes = 10 * ((2 << 20) + 4096);
+    let read = engine.metric("spillpoint:kv_disk_read_bytes_total");
+    assert_eq!(read, f64::from(bytes));
+    let truth = engine.truth("again");
+    assert_eq!(truth["storage_bytes"], bytes);
+    assert_eq!(truth["cached_tokens"], 160);
+    assert_eq!(
+        engine.metric("vllm:external_prefix_cache_hits_total"),
+        160.0
+    );
+}
+
+#[test]
+fn evicted_blocks_come_back_from_disk_byte_for_byte() {
+    evict_and_come_back(IoEngine::Auto);
+}
+
+#[test]
+fn evicted_blocks_come_back_by_threads_too() {
+    evict_and_come_back(IoEngine::Threads);
+}
+
+#[test]
+fn a_memory_tier_serves_without_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tier");
+    let mut config = tiered(&path, IoEngine::Auto, LeftOver::Drop);
+    config.kv_tier = Some(KvTier {
+        host: Bytes(80 << 20),
+        disk: None,
+        write: WriteMode::Back,
+        min_uses: 1,
+    });
+    let engine = Engine::start(config);
+    for n in 0..3 {
+        cached(&engine, "first", n);
+    }
+    assert_eq!(cached(&engine, "again", 0), 160);
+    assert_eq!(engine.metric("spillpoint:kv_host_read_blocks_total"), 10.0);
+    assert_eq!(engine.truth("again")["storage_bytes"], 0);
+}
+
+#[test]
+fn a_damaged_block_is_computed_again_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tier");
+    let engine = Engine::start(tiered(&path, IoEngine::Auto, LeftOver::Drop));
+    for n in 0..3 {
+        cached(&engine, "first", n);
+    }
+    wait_for_writes(&engine, 30.0);
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    for slot in 0..30 {
+        let at = 4096 + slot * ((2 << 20) + 4096) + 8192;
+        file.write_all_at(b"damage", at).unwrap();
+    }
+    assert_eq!(cached(&engine, "again", 0), 0);
+    assert_eq!(engine.metric("spillpoint:kv_bad_blocks_total"), 10.0);
+    let whole = send(engine.address, &completion("last", &prompt(0)));
+    assert_eq!(whole.status, 200);
+}
+
+#[test]
+fn a_tier_that_an_earlier_engine_left_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tier");
+    let engine = Engine::start(tiered(&path, IoEngine::Auto, LeftOver::Drop));
+    cached(&engine, "first", 0);
+    wait_for_writes(&engine, 10.0);
+    drop(engine);
+    let engine = Engine::start(tiered(&path, IoEngine::Auto, LeftOver::Reuse));
+    assert_eq!(cached(&engine, "again", 0), 160);
+    let counted = post(engine.address, "/tokenize", r#"{"prompt":"x"}"#).json();
+    assert_eq!(counted["count"], 1);
+}
