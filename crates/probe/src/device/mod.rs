@@ -1,0 +1,44 @@
+//! Block devices: which one holds a path, and which ones to sample.
+
+mod sysfs;
+mod under_test;
+
+pub use under_test::resolve;
+
+use crate::Roots;
+use record::DeviceUnderTest;
+use sysfs::BlockDevice;
+
+/// The names of the devices to sample: the one under test, its partition, and every real whole
+/// disk, in this order and without repeats.
+pub(crate) fn to_sample(roots: &Roots, under_test: Option<&DeviceUnderTest>) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Some(device) = under_test {
+        names.extend(device.name.clone());
+        names.extend(device.partition.clone());
+    }
+    for disk in sysfs::real_disks(roots) {
+        if !names.contains(&disk) {
+            names.push(disk);
+        }
+    }
+    names
+}
+
+/// The model of a whole device. A mapped device (dm, md) has none of its own: if it lies on one
+/// disk alone, that disk's.
+fn model(roots: &Roots, device: &BlockDevice) -> Option<String> {
+    // A mapped device may lie on a mapped device; no real stack is deeper than this.
+    const DEEPEST: usize = 8;
+    let mut device = device.clone();
+    for _ in 0..DEEPEST {
+        if let Some(model) = device.model() {
+            return Some(model);
+        }
+        let [below] = &device.below(roots)[..] else {
+            return None;
+        };
+        device = below.clone();
+    }
+    None
+}

@@ -1,0 +1,216 @@
+//! All sensors, read together into one row.
+
+use crate::{
+    Fault, Roots, Sensor,
+    block::BlockProbe,
+    device,
+    kept_file::Source,
+    live::LiveReading,
+    parse::{self, CpuStat, Meminfo, Pressure, UserHz, Vmstat},
+};
+use clock::MonoNs;
+use record::{Column, CoreRow, Device, DeviceUnderTest, Host, TelemetryRow, Value};
+
+/// The open sensors. Their columns are fixed when they are opened.
+pub struct Probes {
+    hz: UserHz,
+    cpu: Source<CpuStat>,
+    cpu_pressure: Source<Pressure>,
+    io_pressure: Source<Pressure>,
+    memory_pressure: Source<Pressure>,
+    memory: Source<Meminfo>,
+    paging: Source<Vmstat>,
+    disks: Vec<BlockProbe>,
+    /// The place of the device under test in `disks`.
+    under_test: Option<usize>,
+    columns: Vec<Column>,
+    faults: Vec<Fault>,
+}
+
+impl Probes {
+    /// Opens every file. A sensor that is not there becomes a fault.
+    ///
+    /// The block devices are the one under test, its partition, and all other real whole disks:
+    /// whatever else reads or writes may disturb.
+    pub fn open(roots: &Roots, under_test: Option<&DeviceUnderTest>) -> Self {
+        let mut faults = Vec::new();
+        let found = &mut faults;
+        let proc = |name: &str| roots.proc.join(name);
+        let cpu = Source::open(Sensor::Cpu, proc("stat"), parse::cpu_stat, found);
+        let mut psi = |sensor, name| Source::open(sensor, proc(name), parse::pressure, found);
+        let cpu_pressure = psi(Sensor::CpuPressure, "pressure/cpu");
+        let io_pressure = psi(Sensor::IoPressure, "pressure/io");
+        let memory_pressure = psi(Sensor::MemoryPressure, "pressure/memory");
+        let memory = Source::open(Sensor::Memory, proc("meminfo"), parse::meminfo, found);
+        let paging = Source::open(Sensor::Paging, proc("vmstat"), parse::vmstat, found);
+        let disks: Vec<_> = device::to_sample(roots, under_test)
+            .iter()
+            .map(|name| BlockProbe::open(roots, name, found))
+            .collect();
+        let name = under_test.and_then(|device| device.name.as_deref());
+        Self {
+            hz: UserHz::of_this_system(),
+            cpu,
+            cpu_pressure,
+            io_pressure,
+            memory_pressure,
+            memory,
+            paging,
+            under_test: disks.iter().position(|disk| Some(disk.name()) == name),
+            columns: columns(&disks),
+            disks,
+            faults,
+        }
+    }
+
+    /// The columns of the rows, in their order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The sensors that gave nothing so far, each once.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Reads everything into `row.values` and `cores`, whose `t` is `row.t`; leaves `late_us` and
+    /// `read_us` absent. Returns what the live view needs of it.
+    pub(crate) fn read(&mut self, row: &mut TelemetryRow, cores: &mut Vec<CoreRow>) -> LiveReading {
+        row.values.resize(self.columns.len(), Value::Absent);
+        let (host, disks) = row.values.split_at_mut(Host::ALL.len());
+        host.fill(Value::Absent);
+        let mut live = LiveReading::begin(MonoNs::now());
+        // The counters whose rates matter most come first, next to the row's time.
+        let faults = &mut self.faults;
+        for (disk, values) in self
+            .disks
+            .iter_mut()
+            .zip(disks.chunks_mut(Device::ALL.len()))
+        {
+            disk.read(values, faults);
+        }
+        live.disk = self.under_test.and_then(|index| self.disks[index].bytes());
+        cores.clear();
+        if let Some(cpu) = self.cpu.read(faults) {
+            let times = cpu.total.times(self.hz);
+            live.cpu = Some(times);
+            fill_cpu(host, times.fields());
+            cores.extend(cpu.cores.iter().map(|core| CoreRow {
+                t: row.t,
+                core: core.core,
+                times: core.ticks.times(self.hz),
+            }));
+        }
+        if let Some(psi) = self.cpu_pressure.read(faults) {
+            fill(
+                host,
+                [
+                    (Host::PsiCpuSomeUs, psi.some_us),
+                    (Host::PsiCpuFullUs, psi.full_us),
+                ],
+            );
+        }
+        if let Some(psi) = self.io_pressure.read(faults) {
+            live.psi_io_some_us = psi.some_us;
+            fill(
+                host,
+                [
+                    (Host::PsiIoSomeUs, psi.some_us),
+                    (Host::PsiIoFullUs, psi.full_us),
+                ],
+            );
+        }
+        if let Some(psi) = self.memory_pressure.read(faults) {
+            fill(
+                host,
+                [
+                    (Host::PsiMemorySomeUs, psi.some_us),
+                    (Host::PsiMemoryFullUs, psi.full_us),
+                ],
+            );
+        }
+        if let Some(memory) = self.memory.read(faults) {
+            live.mem_available_bytes = memory.available_bytes;
+            fill_memory(host, memory);
+        }
+        if let Some(paging) = self.paging.read(faults) {
+            fill_paging(host, paging);
+        }
+        live
+    }
+}
+
+fn columns(disks: &[BlockProbe]) -> Vec<Column> {
+    let host = Host::ALL.iter().map(|&field| Column::Host(field));
+    let disks = disks.iter().flat_map(|disk| {
+        let column = |&field| Column::Device(disk.name().to_owned(), field);
+        Device::ALL.iter().map(column)
+    });
+    host.chain(disks).collect()
+}
+
+/// Places values; a `Host` field's number is its place, because the columns begin with all of
+/// them in their order.
+fn fill<const N: usize>(host: &mut [Value], values: [(Host, Option<u64>); N]) {
+    for (field, value) in values {
+        host[field as usize] = value.into();
+    }
+}
+
+fn fill_cpu(host: &mut [Value], times: [u64; 8]) {
+    const FIELDS: [Host; 8] = [
+        Host::CpuUsrMs,
+        Host::CpuNiceMs,
+        Host::CpuSysMs,
+        Host::CpuIowaitMs,
+        Host::CpuIrqMs,
+        Host::CpuSoftMs,
+        Host::CpuStealMs,
+        Host::CpuIdleMs,
+    ];
+    for (field, time) in FIELDS.into_iter().zip(times) {
+        host[field as usize] = time.into();
+    }
+}
+
+fn fill_memory(host: &mut [Value], memory: &Meminfo) {
+    fill(
+        host,
+        [
+            (Host::MemTotalBytes, memory.total_bytes),
+            (Host::MemAvailableBytes, memory.available_bytes),
+            (Host::MemFreeBytes, memory.free_bytes),
+            (Host::MemCachedBytes, memory.cached_bytes),
+            (Host::MemDirtyBytes, memory.dirty_bytes),
+            (Host::SwapFreeBytes, memory.swap_free_bytes),
+        ],
+    );
+}
+
+fn fill_paging(host: &mut [Value], paging: &Vmstat) {
+    fill(
+        host,
+        [
+            (Host::PgmajfaultCount, paging.pgmajfault),
+            (Host::PgscanKswapdPages, paging.pgscan_kswapd),
+            (Host::PgscanDirectPages, paging.pgscan_direct),
+            (Host::PgstealKswapdPages, paging.pgsteal_kswapd),
+            (Host::PgstealDirectPages, paging.pgsteal_direct),
+            (
+                Host::WorkingsetRefaultFilePages,
+                paging.workingset_refault_file,
+            ),
+            (
+                Host::WorkingsetRefaultAnonPages,
+                paging.workingset_refault_anon,
+            ),
+            (Host::PswpinPages, paging.pswpin),
+            (Host::PswpoutPages, paging.pswpout),
+            (Host::DropPagecacheCount, paging.drop_pagecache),
+        ],
+    );
+}

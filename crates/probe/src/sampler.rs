@@ -1,0 +1,204 @@
+//! The thread that reads all sensors on a schedule.
+
+use crate::{Fault, Live, Probes, SampleInterval, live::LiveWindow, schedule::Schedule};
+use clock::{MonoNs, SessionClock};
+use hdrhistogram::Histogram;
+use nix::{
+    sys::{prctl, time::TimeSpec},
+    time::{ClockId, ClockNanosleepFlags, clock_nanosleep},
+};
+use record::{CoreRow, Host, SamplingFacts, TelemetryRow, Value};
+use std::{
+    io, panic,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+/// A running sampler. Dropping it ends it.
+pub struct Sampler {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Sampled>>,
+}
+
+/// What a sampler did.
+#[derive(Debug)]
+pub struct Sampled {
+    /// How well it kept its schedule.
+    pub facts: SamplingFacts,
+    /// The sensors that gave nothing, at least once.
+    pub faults: Vec<Fault>,
+}
+
+/// No sampler could be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the sampler's thread: {0}; raise the limit on processes (ulimit -u)")]
+pub struct StartError(#[from] io::Error);
+
+struct Shared {
+    stop: AtomicBool,
+    live: Mutex<Live>,
+}
+
+impl Sampler {
+    /// Starts sampling, with the first tick at once. `sink` is called on the sampler's thread
+    /// with each tick's row and every core's; the buffers are reused, so it copies what it keeps.
+    pub fn start(
+        probes: Probes,
+        interval: SampleInterval,
+        clock: SessionClock,
+        sink: impl FnMut(&TelemetryRow, &[CoreRow]) + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            live: Mutex::new(Live::default()),
+        });
+        let seen = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("sampler".to_owned())
+            .spawn(move || Ticker::new(probes, interval, clock).run(&seen, sink))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// The last second; empty until the second tick.
+    pub fn live(&self) -> Live {
+        // A panicked writer can't leave half a value: it is copied in whole.
+        *self
+            .shared
+            .live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends sampling after the tick in hand, drops the sink, and says how it went.
+    pub fn stop(mut self) -> Sampled {
+        let thread = self.thread.take();
+        self.shared.stop.store(true, Ordering::Relaxed);
+        // `thread` is taken here and in `drop` alone, and `drop` comes after.
+        let thread = thread.expect("a sampler is stopped once");
+        thread
+            .join()
+            .unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.shared.stop.store(true, Ordering::Relaxed);
+            // A panic has been printed by its own thread; a drop must not raise another.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The sampler's state on its thread.
+struct Ticker {
+    probes: Probes,
+    interval: SampleInterval,
+    clock: SessionClock,
+    row: TelemetryRow,
+    cores: Vec<CoreRow>,
+    window: LiveWindow,
+    late_us: Histogram<u32>,
+}
+
+impl Ticker {
+    fn new(probes: Probes, interval: SampleInterval, clock: SessionClock) -> Self {
+        let row = TelemetryRow {
+            tick: 0,
+            t: clock.now(),
+            values: vec![Value::Absent; probes.columns().len()],
+        };
+        Self {
+            probes,
+            interval,
+            clock,
+            row,
+            cores: Vec::new(),
+            window: LiveWindow::new(),
+            // Two digits of a lateness of up to an hour; the counts are allocated here.
+            late_us: Histogram::new_with_bounds(1, 3_600_000_000, 2)
+                .expect("the bounds and the digits are in range"),
+        }
+    }
+
+    fn run(mut self, shared: &Shared, mut sink: impl FnMut(&TelemetryRow, &[CoreRow])) -> Sampled {
+        // The default slack of 50 µs would be part of every tick's lateness (prctl(2)). Without
+        // the call the ticks are later, and say so.
+        let _ = prctl::set_timerslack(1);
+        let schedule = Schedule::new(MonoNs::now(), self.interval);
+        let mut tick = 0;
+        while sleep_until(schedule.due(tick), &shared.stop) {
+            self.take(tick, schedule.due(tick), shared);
+            sink(&self.row, &self.cores);
+            tick = schedule.after(tick, MonoNs::now());
+        }
+        self.sampled(tick)
+    }
+
+    fn take(&mut self, tick: u64, due: MonoNs, shared: &Shared) {
+        let began = MonoNs::now();
+        let late_us = micros(began.since(due));
+        self.row.tick = tick;
+        self.row.t = self.clock.at(began);
+        let reading = self.probes.read(&mut self.row, &mut self.cores);
+        self.row.values[Host::LateUs as usize] = Value::Int(late_us);
+        let read_us = micros(MonoNs::now().since(began));
+        self.row.values[Host::ReadUs as usize] = Value::Int(read_us);
+        self.late_us.saturating_record(late_us.max(1));
+        let live = self.window.push(reading);
+        // Never wait for the one who looks: it will see the next tick's.
+        if let Ok(mut shown) = shared.live.try_lock() {
+            *shown = live;
+        }
+    }
+
+    /// All ticks before `next` were due.
+    fn sampled(self, next: u64) -> Sampled {
+        let taken = self.late_us.len();
+        let late_p99 = (taken > 0).then(|| self.late_us.value_at_quantile(0.99) as f64);
+        Sampled {
+            facts: SamplingFacts {
+                interval_ms: self.interval.duration().as_secs_f64() * 1e3,
+                ticks_due: next,
+                ticks_taken: taken,
+                late_p99_us: late_p99,
+            },
+            faults: self.probes.into_faults(),
+        }
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Sleeps until `deadline` at the latest; false if the sampler is to stop.
+fn sleep_until(deadline: MonoNs, stop: &AtomicBool) -> bool {
+    // How long a stop may go unseen, where ticks are further apart than that.
+    const LOOK: Duration = Duration::from_millis(100);
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = MonoNs::now();
+        if now >= deadline {
+            return true;
+        }
+        let wake = deadline.min(now.plus(LOOK));
+        let time = TimeSpec::from_duration(Duration::from_nanos(wake.0));
+        // Interrupted or refused, the loop looks at the clock and goes on.
+        let _ = clock_nanosleep(
+            ClockId::CLOCK_MONOTONIC,
+            ClockNanosleepFlags::TIMER_ABSTIME,
+            &time,
+        );
+    }
+}
