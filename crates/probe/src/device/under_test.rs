@@ -224,15 +224,19 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_leads_to_its_whole_device() {
-        let (_folder, roots) = tree();
-        let mounts = "27 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n";
-        let device = resolved(&roots, mounts, id(259, 2));
+    fn the_root_of_a_gb10_leads_to_its_whole_device() {
+        let roots = Roots::under(Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/gb10"
+        )));
+        let mounts = fs::read_to_string(roots.proc.join("self/mountinfo")).unwrap();
+        let device = resolved(&roots, &mounts, id(259, 2));
         assert_eq!(device.name.as_deref(), Some("nvme0n1"));
         assert_eq!(device.partition.as_deref(), Some("nvme0n1p2"));
         assert_eq!(device.file_system.as_deref(), Some("ext4"));
         assert_eq!(device.model.as_deref(), Some("SAMSUNG MZALC4T0HBL1-00B07"));
         assert_eq!(device.why_not, None);
+        // The loop device is no disk; the other partition is not under test.
         let sampled = super::super::to_sample(&roots, Some(&device));
         assert_eq!(sampled, ["nvme0n1", "nvme0n1p2"]);
     }
