@@ -1,1 +1,36 @@
-//! To come.
+//! The clients: workloads, arrivals, API dialects, the streaming client, timestamps.
+//!
+//! This crate owns everything between "so many users want answers" and the rows that say how they
+//! fared. It must not know what the server under test is stored on, what is sampled beside it, what
+//! a plan looks like or what a report makes of the rows: its configuration is its own ([`Phase`]),
+//! its results are `record`'s.
+//!
+//! The path of the data: [`preflight`] finds out what a server speaks ([`Target`]); [`run`] starts
+//! three threads. The composer (`prompt`) writes request bodies; the socket thread (`phase`,
+//! `users`) sends them and reads the answers through `connection`, the only code that touches a
+//! socket; the caller's thread takes a row as each request ends, so that no file delays a read.
+//!
+//! What came from a socket is bytes with a stamp. All that is made of them is pure: `wire` (HTTP
+//! head, framing, events: any split of the bytes gives the same events), `dialect` (what an event
+//! means), `exchange` (one request's life). The stamp is the kernel's, mapped onto the session's
+//! clock, so a busy client does not move it; user space's own time is kept beside it as `client_lag`.
+
+mod client;
+mod connection;
+mod dialect;
+mod exchange;
+mod fetch;
+mod live;
+mod phase;
+mod prompt;
+mod target;
+mod users;
+mod wire;
+
+pub use dialect::{Api, UnknownApi};
+pub use live::{Live, LiveSnapshot, Stop};
+pub use phase::{FailureNote, Phase, PhaseError, PhaseReport, Timing, Workload, run};
+pub use prompt::LengthModel;
+pub use target::{
+    Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, preflight,
+};

@@ -1,0 +1,217 @@
+//! The only code that touches a socket.
+//!
+//! Reads go through `recvmsg`, because only that tells when the kernel received the bytes
+//! (SO_TIMESTAMPING, software; Documentation/networking/timestamping.rst). One read has one stamp,
+//! that of its newest segment: so it is read eagerly, a read for every wake-up.
+
+use crate::exchange::Stamp;
+use clock::{ClockPair, MonoNs};
+use nix::{
+    cmsg_space,
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, TimestampingFlag, Timestamps, recvmsg, setsockopt, sockopt,
+    },
+};
+use record::StampSource;
+use std::{
+    cell::RefCell,
+    io::{self, IoSlice, IoSliceMut},
+    net::SocketAddr,
+    os::fd::AsRawFd,
+    time::Duration,
+};
+use tokio::{io::Interest, net::TcpStream};
+
+/// Bytes taken by one read at most. One buffer serves all connections of a thread.
+const BUFFER_BYTES: usize = 64 << 10;
+/// How long one pair of clock readings serves. NTP slews by 500 ppm at most: 5 ns in this time.
+const PAIR_LIFE: Duration = Duration::from_millis(10);
+/// A greater distance between the clocks than this is a step of the wall clock, not a late read.
+const MAX_LAG: Duration = Duration::from_secs(600);
+
+/// What all connections of a thread share: the read buffer and the way from the kernel's
+/// CLOCK_REALTIME to CLOCK_MONOTONIC.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    buffer: Box<[u8]>,
+    control: Vec<u8>,
+    pair: ClockPair,
+}
+
+impl Reader {
+    pub(crate) fn new() -> RefCell<Self> {
+        RefCell::new(Self {
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            control: cmsg_space!(Timestamps),
+            pair: read_pair(),
+        })
+    }
+
+    /// One `recvmsg`: how many bytes lie in the buffer, and their stamp.
+    fn receive(&mut self, fd: i32) -> io::Result<(usize, Stamp)> {
+        let mut slices = [IoSliceMut::new(&mut self.buffer)];
+        self.control.clear();
+        self.control.resize(self.control.capacity(), 0);
+        let message = recvmsg::<()>(
+            fd,
+            &mut slices,
+            Some(&mut self.control),
+            MsgFlags::MSG_DONTWAIT,
+        )?;
+        let kernel_utc_ns = message.cmsgs().ok().and_then(|mut all| {
+            all.find_map(|control| match control {
+                ControlMessageOwned::ScmTimestampsns(stamps) => Some(stamps.system),
+                _ => None,
+            })
+        });
+        let bytes = message.bytes;
+        let utc_ns = kernel_utc_ns.map_or(0, |stamp| {
+            // The kernel stamps with times after 1970.
+            stamp.tv_sec() as u64 * 1_000_000_000 + stamp.tv_nsec() as u64
+        });
+        Ok((bytes, self.stamp(utc_ns)))
+    }
+
+    /// The stamp of bytes read now, which the kernel received at that real time (0: it did not say).
+    fn stamp(&mut self, utc_ns: u64) -> Stamp {
+        let read = MonoNs::now();
+        let user = Stamp {
+            arrival: read,
+            read,
+            source: StampSource::User,
+        };
+        if utc_ns == 0 {
+            return user;
+        }
+        if read.since(self.pair.mono_ns) > PAIR_LIFE {
+            self.pair = read_pair();
+        }
+        let arrival = self.pair.mono_of_utc(utc_ns).min(read);
+        if read.since(arrival) > MAX_LAG {
+            return user;
+        }
+        Stamp {
+            arrival,
+            source: StampSource::Kernel,
+            ..user
+        }
+    }
+}
+
+/// The narrowest of three pairs: one may have been torn by a preemption.
+fn read_pair() -> ClockPair {
+    let pairs = [ClockPair::read(), ClockPair::read(), ClockPair::read()];
+    pairs
+        .into_iter()
+        .min_by_key(|pair| pair.uncertainty_ns)
+        .unwrap_or(pairs[0])
+}
+
+/// An open connection to the server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Requests that it has carried.
+    pub(crate) carried: u32,
+}
+
+/// What a read brought.
+pub(crate) enum Got<T> {
+    /// Bytes, and what was made of them.
+    Bytes(T),
+    /// The peer closed its side.
+    Closed,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let flags = TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE
+            | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
+        // Where it is refused, stamps come from user space, and every row says so.
+        let _ = setsockopt(&stream, sockopt::Timestamping, &flags);
+        Ok(Self { stream, carried: 0 })
+    }
+
+    /// Whether an idle connection can still carry a request: the peer has neither closed it nor
+    /// sent anything that nobody asked for.
+    pub(crate) fn is_idle_and_open(&self) -> bool {
+        let mut byte = [0];
+        let peek = nix::sys::socket::recv(
+            self.stream.as_raw_fd(),
+            &mut byte,
+            MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
+        );
+        peek == Err(nix::errno::Errno::EAGAIN)
+    }
+
+    /// Sends head and body. `sending` is called with the time just before the first byte is handed
+    /// to the kernel.
+    pub(crate) async fn send(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        sending: impl FnOnce(MonoNs),
+    ) -> io::Result<()> {
+        self.stream.writable().await?;
+        self.carried += 1;
+        sending(MonoNs::now());
+        let mut done = 0;
+        while done < head.len() + body.len() {
+            let head_rest = &head[done.min(head.len())..];
+            let body_rest = &body[done.saturating_sub(head.len())..];
+            let slices = [IoSlice::new(head_rest), IoSlice::new(body_rest)];
+            match self.stream.try_write_vectored(&slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => done += sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stream.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes and hands them to `take` where they lie.
+    pub(crate) async fn read<T>(
+        &mut self,
+        reader: &RefCell<Reader>,
+        take: impl FnOnce(&[u8], Stamp) -> T,
+    ) -> io::Result<Got<T>> {
+        loop {
+            self.stream.readable().await?;
+            // The buffer is borrowed between two awaits only, so never twice.
+            let mut reader = reader.borrow_mut();
+            let received = self.receive(&mut reader);
+            match received {
+                Ok((0, _)) => return Ok(Got::Closed),
+                Ok((bytes, stamp)) => {
+                    return Ok(Got::Bytes(take(&reader.buffer[..bytes], stamp)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn receive(&self, reader: &mut Reader) -> io::Result<(usize, Stamp)> {
+        let mut received = None;
+        let tried = self.stream.try_io(Interest::READABLE, || {
+            let (bytes, stamp) = reader.receive(self.stream.as_raw_fd())?;
+            received = Some((bytes, stamp));
+            if (1..BUFFER_BYTES).contains(&bytes) {
+                // A short read took all there was. Told "would block", tokio clears the readiness
+                // and no system call is spent on finding out; new bytes set it again (epoll is
+                // edge-triggered), and so does an end of file.
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
+        });
+        match (received, tried) {
+            (Some(received), _) => Ok(received),
+            (None, tried) => Err(tried.err().unwrap_or(io::ErrorKind::WouldBlock.into())),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What one server-sent event carries.
+//!
+//! # Which chunks carry a token
+//!
+//! A chunk is token-bearing if its choice has token ids, or a text, a content, a reasoning or a
+//! tool call that is not empty. Where all of these are empty, servers differ, and the shape tells:
+//!
+//! - With a role it is the opening chunk of a chat, and no token. vLLM sends `"content":""` with
+//!   it, llama.cpp `"content":null`.
+//! - With a null `finish_reason` and a text or content that is there but empty, it is a token whose
+//!   bytes are not yet a whole character (vLLM, trtllm-serve), or one that was asked for without
+//!   its text (`detokenize: false`).
+//! - With a `finish_reason` it is a token where the choice has the field `stop_reason`, as vLLM and
+//!   trtllm-serve write it: these send one chunk a step of the engine, and the reason rides on the
+//!   last token's chunk, also when that token has no text (six chunks for six tokens in vLLM's
+//!   transcripts, of which the last is empty). Where the field is missing (llama.cpp, OpenAI), the
+//!   closing chunk stands for itself and carries no token.
+//!
+//! A chunk of prompt progress, of usage alone, or of an error carries none.
+
+use super::{field::Content, words};
+use crate::wire::WireError;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
+use std::fmt;
+
+/// What an event carries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Event {
+    /// The token or tokens, if it bears any.
+    pub(crate) token: Option<Token>,
+    /// How many tokens it bears, where the chunk itself tells.
+    pub(crate) token_count: Option<u32>,
+    /// The server gives a reason why it stops here.
+    pub(crate) finished: bool,
+    pub(crate) usage: Option<Usage>,
+    /// The server reports an error, in these words.
+    pub(crate) error: Option<String>,
+    /// It is the stream's proper end.
+    pub(crate) done: bool,
+}
+
+/// What a token-bearing chunk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// Text of the answer, or a tool call.
+    Answer,
+    /// Text of the reasoning that comes before it.
+    Reasoning,
+    /// A token without text: part of whatever the stream is in.
+    Silent,
+}
+
+/// Token counts, as the server gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) prompt_tokens: Option<u32>,
+    pub(crate) completion_tokens: Option<u32>,
+    #[serde(rename = "prompt_tokens_details")]
+    prompt: Option<PromptDetails>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u32>,
+}
+
+impl Usage {
+    /// How many of the prompt's tokens the server had cached.
+    pub(crate) fn cached_tokens(&self) -> Option<u32> {
+        self.prompt?.cached_tokens
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Choices,
+    #[serde(default)]
+    usage: Option<Usage>,
+    #[serde(default)]
+    error: Content,
+    #[serde(default)]
+    prompt_progress: Content,
+}
+
+/// The choices, of which there is one at most: this client never asks for more.
+#[derive(Default)]
+enum Choices {
+    #[default]
+    Absent,
+    None,
+    One(Choice),
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    text: Content,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    token_ids: Content,
+    #[serde(default)]
+    finish_reason: Content,
+    #[serde(default)]
+    stop_reason: Content,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Delta {
+    role: Content,
+    content: Content,
+    reasoning: Content,
+    reasoning_content: Content,
+    tool_calls: Content,
+    function_call: Content,
+    refusal: Content,
+}
+
+/// Reads an event's data.
+pub(crate) fn read_event(data: &[u8]) -> Result<Event, WireError> {
+    let text = std::str::from_utf8(data)
+        .map_err(|error| WireError(format!("an event of the stream is not UTF-8: {error}")))?;
+    if text.trim_ascii() == "[DONE]" {
+        return Ok(Event {
+            done: true,
+            ..Event::default()
+        });
+    }
+    let no_chunk = |reason: &dyn fmt::Display| {
+        let begin: String = text.chars().take(80).collect();
+        WireError(format!(
+            "an event of the stream is no chunk ({reason}); it begins {begin:?}"
+        ))
+    };
+    // Serde takes a list for a struct, too.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(no_chunk(&"not a JSON object"));
+    }
+    let chunk: Chunk = serde_json::from_str(text).map_err(|error| no_chunk(&error))?;
+    let mut event = Event {
+        usage: chunk.usage,
+        ..Event::default()
+    };
+    match &chunk.choices {
+        _ if chunk.error.holds() => event.error = Some(words::server_words(data)),
+        Choices::Absent if words::is_error_object(data) => {
+            event.error = Some(words::server_words(data));
+        }
+        Choices::One(choice) if !chunk.prompt_progress.holds() => {
+            event.token = choice.token();
+            event.finished = choice.finish_reason.holds();
+            event.token_count = u32::try_from(choice.token_ids.len())
+                .ok()
+                .filter(|&count| count > 0);
+        }
+        _ => {}
+    }
+    Ok(event)
+}
+
+impl Choice {
+    /// See the module's documentation.
+    fn token(&self) -> Option<Token> {
+        let none = Delta::default();
+        let delta = self.delta.as_ref().unwrap_or(&none);
+        let answer = [
+            self.text,
+            delta.content,
+            delta.tool_calls,
+            delta.function_call,
+            delta.refusal,
+        ];
+        let reasoning = [delta.reasoning, delta.reasoning_content];
+        if answer.iter().any(|field| field.holds()) {
+            return Some(Token::Answer);
+        }
+        if reasoning.iter().any(|field| field.holds()) {
+            return Some(Token::Reasoning);
+        }
+        let has_empty_text =
+            [self.text, delta.content, reasoning[0], reasoning[1]].contains(&Content::Empty);
+        let rides_on_token = !self.finish_reason.holds() || self.stop_reason != Content::Absent;
+        let silent =
+            self.token_ids.holds() || (has_empty_text && !delta.role.holds() && rides_on_token);
+        silent.then_some(Token::Silent)
+    }
+}
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ChoicesVisitor;
+
+        impl<'de> Visitor<'de> for ChoicesVisitor {
+            type Value = Choices;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Choices, A::Error> {
+                let Some(choice) = items.next_element()? else {
+                    return Ok(Choices::None);
+                };
+                while items.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                Ok(Choices::One(choice))
+            }
+
+            fn visit_unit<E>(self) -> Result<Choices, E> {
+                Ok(Choices::None)
+            }
+        }
+
+        deserializer.deserialize_any(ChoicesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &str) -> Option<Token> {
+        read_event(text.as_bytes()).unwrap().token
+    }
+
+    #[test]
+    fn a_text_is_a_token() {
+        let text =
+            r#"{"choices":[{"text":" Paris","index":0,"logprobs":null,"finish_reason":null}]}"#;
+        assert_eq!(token(text), Some(Token::Answer));
+        let text = r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"Hello"}}]}"#;
+        assert_eq!(token(text), Some(Token::Answer));
+        let text =
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]}}]}"#;
+        assert_eq!(token(text), Some(Token::Answer));
+        for name in ["reasoning", "reasoning_content"] {
+            let text = format!(r#"{{"choices":[{{"delta":{{"{name}":"hm"}}}}]}}"#);
+            assert_eq!(token(&text), Some(Token::Reasoning));
+        }
+    }
+
+    #[test]
+    fn a_role_alone_is_no_token() {
+        for content in [r#""""#, "null"] {
+            let text = format!(
+                r#"{{"choices":[{{"delta":{{"role":"assistant","content":{content}}},"finish_reason":null}}]}}"#
+            );
+            assert_eq!(token(&text), None);
+        }
+        // Some servers repeat the role with every text.
+        let text = r#"{"choices":[{"delta":{"role":"assistant","content":"a"}}]}"#;
+        assert_eq!(token(text), Some(Token::Answer));
+    }
+
+    #[test]
+    fn a_token_may_have_no_text() {
+        let text = r#"{"choices":[{"index":0,"text":"","finish_reason":null,"stop_reason":null,"token_ids":null}]}"#;
+        assert_eq!(token(text), Some(Token::Silent));
+        let text =
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":null,"token_ids":null}]}"#;
+        assert_eq!(token(text), Some(Token::Silent));
+        let event = read_event(br#"{"choices":[{"text":"","token_ids":[5,6]}]}"#).unwrap();
+        assert_eq!(
+            (event.token, event.token_count),
+            (Some(Token::Silent), Some(2))
+        );
+        let text = r#"{"choices":[{"delta":{},"finish_reason":null}]}"#;
+        assert_eq!(token(text), None);
+    }
+
+    #[test]
+    fn the_last_chunk_is_a_token_where_the_reason_rides_on_one() {
+        // vLLM.
+        let text =
+            r#"{"choices":[{"index":0,"text":"","finish_reason":"length","stop_reason":null}]}"#;
+        assert_eq!(token(text), Some(Token::Silent));
+        let text =
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":"stop","stop_reason":null}]}"#;
+        assert_eq!(token(text), Some(Token::Silent));
+        // llama.cpp.
+        let text = r#"{"choices":[{"text":"","index":0,"finish_reason":"length"}],"usage":{"completion_tokens":3,"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":3}}}"#;
+        let event = read_event(text.as_bytes()).unwrap();
+        assert_eq!((event.token, event.finished), (None, true));
+        let usage = event.usage.unwrap();
+        assert_eq!(usage.completion_tokens, Some(3));
+        assert_eq!(usage.cached_tokens(), Some(3));
+        let text = r#"{"choices":[{"finish_reason":"length","index":0,"delta":{}}]}"#;
+        assert_eq!(token(text), None);
+        // Any: with text.
+        let text = r#"{"choices":[{"text":"a","finish_reason":"length"}]}"#;
+        assert_eq!(token(text), Some(Token::Answer));
+    }
+
+    #[test]
+    fn what_is_no_chunk_of_text_bears_nothing() {
+        let usage =
+            r#"{"choices":[],"usage":{"prompt_tokens":2,"total_tokens":8,"completion_tokens":6}}"#;
+        assert_eq!(token(usage), None);
+        assert_eq!(
+            token(r#"{"choices":[{"text":""}],"prompt_progress":{"total":9}}"#),
+            None
+        );
+        let event = read_event(b"[DONE]").unwrap();
+        assert!(event.done && event.token.is_none());
+    }
+
+    #[test]
+    fn an_error_under_status_200_is_told_in_the_servers_words() {
+        let words = |text: &str| read_event(text.as_bytes()).unwrap().error;
+        let text = r#"{"error":{"message":"out of blocks","code":500}}"#;
+        assert_eq!(words(text).as_deref(), Some("out of blocks"));
+        let text = r#"{"object":"error","message":"bad","type":"x","code":400}"#;
+        assert_eq!(words(text).as_deref(), Some("bad"));
+        assert_eq!(words(r#"{"choices":[],"error":null}"#), None);
+    }
+
+    #[test]
+    fn what_is_not_the_dialect_is_malformed() {
+        for data in [
+            &b"{"[..],
+            b"hello",
+            b"[]",
+            b"{\"choices\":7}",
+            b"{\"choices\":[{\"text\":\"\xff\"}]}",
+        ] {
+            assert!(
+                read_event(data).is_err(),
+                "{}",
+                String::from_utf8_lossy(data)
+            );
+        }
+    }
+}

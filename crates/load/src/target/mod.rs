@@ -1,0 +1,104 @@
+//! The server under test: where it is and what it speaks.
+
+mod error;
+mod preflight;
+mod url;
+
+pub use error::PreflightError;
+pub use preflight::{Wish, calibrate, preflight};
+pub use url::{BaseUrl, UrlError};
+
+use crate::dialect::Api;
+use std::{fmt, net::SocketAddr};
+
+/// A server that answered, and how to speak to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Its base URL.
+    pub url: BaseUrl,
+    /// The address that answered there.
+    pub address: SocketAddr,
+    /// The model that is asked, by the server's own name.
+    pub model: String,
+    /// The API that is spoken.
+    pub api: Api,
+    /// What the server says it is.
+    pub server: Option<String>,
+    /// Prompt and answer together may have so many tokens, where it tells.
+    pub context_tokens: Option<u32>,
+    /// What it takes in a request.
+    pub accepts: Accepts,
+    /// Sent as a bearer token.
+    pub api_key: Option<ApiKey>,
+}
+
+/// Fields of a request that not every server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepts {
+    /// `ignore_eos`: generate on to `max_tokens`.
+    pub ignore_eos: bool,
+    /// `min_tokens`.
+    pub min_tokens: bool,
+    /// `stream_options.include_usage`: token counts at the stream's end.
+    pub usage: bool,
+}
+
+/// A secret. It is sent, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Takes the key; None if it could not be sent in a header as it is.
+    pub fn new(key: impl Into<String>) -> Option<Self> {
+        let key = key.into();
+        let sendable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+        sendable.then_some(Self(key))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+impl Target {
+    /// The head of a streamed request, less id, length and end.
+    pub(crate) fn request_head(&self) -> Vec<u8> {
+        self.url
+            .head("POST", self.api.path(), self.api_key.as_ref())
+    }
+}
+
+impl BaseUrl {
+    /// The start of a request's head, its end still open.
+    fn head(&self, method: &str, path: &str, api_key: Option<&ApiKey>) -> Vec<u8> {
+        let authorization = api_key.map_or_else(String::new, |ApiKey(key)| {
+            format!("authorization: Bearer {key}\r\n")
+        });
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nuser-agent: spillpoint/{version}\r\n\
+             accept: */*\r\ncontent-type: application/json\r\n{authorization}",
+            self.prefix(),
+            self.authority(),
+        )
+        .into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_sent_but_never_shown() {
+        let key = ApiKey::new("sk-secret").unwrap();
+        assert!(!format!("{key:?}").contains("secret"));
+        let url: BaseUrl = "http://127.0.0.1:8000/x".parse().unwrap();
+        let head = String::from_utf8(url.head("POST", "/v1/completions", Some(&key))).unwrap();
+        assert!(head.starts_with("POST /x/v1/completions HTTP/1.1\r\nhost: 127.0.0.1:8000\r\n"));
+        assert!(head.ends_with("authorization: Bearer sk-secret\r\n"));
+        assert_eq!(ApiKey::new("a\r\nb"), None);
+    }
+}

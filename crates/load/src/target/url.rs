@@ -1,0 +1,142 @@
+//! A server's base URL.
+
+use std::{fmt, str::FromStr};
+
+/// `http://host[:port][/prefix]`. A `/v1` at the end, as OpenAI clients are given it, is taken off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// As in a URL: an IPv6 address in brackets.
+    host: String,
+    port: u16,
+    prefix: String,
+}
+
+/// Why a text is no base URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// TLS would put a layer between the socket and its timestamps.
+    #[error(
+        "{0:?}: https is not spoken yet; name the server's plain http port, or put a local proxy \
+         before it"
+    )]
+    Https(String),
+    /// Anything else.
+    #[error("{0:?} is no server URL; write it like http://127.0.0.1:8000")]
+    NotAUrl(String),
+    /// A password in a URL ends up in files.
+    #[error(
+        "a server URL with a user or password in it is refused; use the OPENAI_API_KEY variable"
+    )]
+    Credentials,
+}
+
+impl BaseUrl {
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The host without brackets, and the port.
+    pub(super) fn endpoint(&self) -> (&str, u16) {
+        (self.host.trim_matches(['[', ']']), self.port)
+    }
+
+    /// `host:port`, as in a `Host` header.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let trimmed = text.trim();
+        let lower = trimmed.to_ascii_lowercase();
+        if lower.starts_with("https://") {
+            return Err(UrlError::Https(text.to_owned()));
+        }
+        let not_a_url = || UrlError::NotAUrl(text.to_owned());
+        // `127.0.0.1:8000` is what people type.
+        let rest = match lower.starts_with("http://") {
+            true => &trimmed["http://".len()..],
+            false if lower.contains("://") => return Err(not_a_url()),
+            false => trimmed,
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(UrlError::Credentials);
+        }
+        let (host, port) = host_and_port(authority).ok_or_else(not_a_url)?;
+        let path = path.trim_end_matches('/');
+        let prefix = path.strip_suffix("/v1").unwrap_or(path);
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+        if !prefix.bytes().all(plain) {
+            return Err(not_a_url());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            prefix: prefix.to_owned(),
+        })
+    }
+}
+
+fn host_and_port(authority: &str) -> Option<(&str, u16)> {
+    let end_of_v6 = authority.find(']').map_or(0, |at| at + 1);
+    let (host, port) = match authority[end_of_v6..].rfind(':') {
+        Some(at) => authority.split_at(end_of_v6 + at),
+        None => (authority, ":80"),
+    };
+    let port = port.strip_prefix(':')?.parse().ok()?;
+    let v6 = host.starts_with('[') && host.ends_with(']');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let good = !host.is_empty() && port != 0 && (v6 || host.bytes().all(plain));
+    good.then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_read_as_people_write_it() {
+        let cases = [
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("http://spark/", "http://spark:80"),
+            ("HTTP://spark:8355/v1/", "http://spark:8355"),
+            ("http://h:1/llm/v1", "http://h:1/llm"),
+            ("localhost:8080", "http://localhost:8080"),
+            ("http://[::1]:9", "http://[::1]:9"),
+        ];
+        for (text, want) in cases {
+            let url: BaseUrl = text.parse().unwrap();
+            assert_eq!(url.to_string(), want);
+        }
+        let url: BaseUrl = "http://[::1]:9".parse().unwrap();
+        assert_eq!(url.endpoint(), ("::1", 9));
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_with_the_remedy() {
+        let refused = |text: &str| text.parse::<BaseUrl>().unwrap_err();
+        assert!(matches!(refused("https://h:1"), UrlError::Https(_)));
+        assert_eq!(refused("http://u:p@h:1"), UrlError::Credentials);
+        for text in [
+            "",
+            "http://",
+            "http://h:x",
+            "http://h:0",
+            "ftp://h",
+            "http://a b:1",
+            "http://h:1/?q",
+        ] {
+            assert!(matches!(refused(text), UrlError::NotAUrl(_)), "{text}");
+        }
+    }
+}
