@@ -5,6 +5,7 @@ use crate::{
     roofline::Roofline,
     sched::Limits,
     storage::{
+        adapters::{AdapterLimits, Adapters},
         ballast::Ballast,
         tier::{KvTier, TierLimits},
         weights::Weights,
@@ -50,6 +51,8 @@ pub struct Config {
     pub weights: Option<Weights>,
     /// Tiers for KV blocks below the device, if there are any.
     pub kv_tier: Option<KvTier>,
+    /// LoRA adapters, if any are served.
+    pub adapters: Option<Adapters>,
     /// Memory to be taken, so that others have less.
     pub ballast: Option<Ballast>,
     /// How long requests in flight may go on after the shutdown signal.
@@ -74,6 +77,7 @@ impl Default for Config {
             truth_capacity: 100_000,
             weights: None,
             kv_tier: None,
+            adapters: None,
             ballast: None,
             shutdown_grace: Duration::from_secs(5),
         }
@@ -104,6 +108,17 @@ pub enum ConfigError {
         block_tokens: u32,
         /// Size of a block for this model.
         block: Bytes,
+    },
+    /// Memory has fewer places for adapters than the device.
+    #[error(
+        "{host_slots} adapters in memory are fewer than the {device_slots} on the device; \
+         the device's are kept in memory too"
+    )]
+    SmallAdapterMemory {
+        /// Places in memory.
+        host_slots: u32,
+        /// Places on the device.
+        device_slots: u32,
     },
     /// Tiers hold what the prefix cache finds, and it is off.
     #[error("a KV tier is of no use without the prefix cache; leave that on, or the tier out")]
@@ -150,6 +165,22 @@ impl Config {
         if self.served_name.as_deref() == Some("") {
             return Err(ConfigError::EmptyName);
         }
+        if let Some(adapters) = &self.adapters {
+            let AdapterLimits {
+                device_slots,
+                host_slots,
+            } = adapters.limits;
+            if device_slots == 0 {
+                let setting = "device_slots";
+                return Err(ConfigError::Zero { setting });
+            }
+            if host_slots < device_slots {
+                return Err(ConfigError::SmallAdapterMemory {
+                    host_slots,
+                    device_slots,
+                });
+            }
+        }
         if self.kv_tier.is_some() && !self.prefix_cache {
             return Err(ConfigError::TierWithoutCache);
         }
@@ -173,6 +204,7 @@ impl Config {
             blocks: u32::try_from(self.blocks()).unwrap_or(u32::MAX - 1),
             prefix_cache: self.prefix_cache,
             tier,
+            adapters: self.adapters.as_ref().map(|adapters| adapters.limits),
         }
     }
 

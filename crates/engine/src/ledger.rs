@@ -48,7 +48,8 @@ pub struct RequestTruth {
     pub cached_tokens: u32,
     /// Times it lost its place and was computed again.
     pub preemptions: u32,
-    /// Bytes that were read from storage for it, or for a step it took part in.
+    /// Bytes that were read for it, or for a step it took part in: KV blocks from disk, its
+    /// adapter's file, and weights that the page cache did not have.
     pub storage_bytes: u64,
     /// How much longer it took for that reason.
     pub storage_wait_us: u64,

@@ -5,7 +5,11 @@ use crate::{
     config::Bytes,
     ledger::{Outcome, RequestTruth},
     sched::Tally,
-    storage::{tier::TierCounts, weights::LoadReport},
+    storage::{
+        adapters::{AdapterCounts, AdapterRead},
+        tier::TierCounts,
+        weights::LoadReport,
+    },
 };
 use clock::MonoNs;
 use std::{
@@ -39,6 +43,7 @@ struct Counts {
     loaded: Option<LoadReport>,
     paged_bytes: u64,
     paged_wait: Duration,
+    adapters: AdapterRead,
     stop: u64,
     length: u64,
     abort: u64,
@@ -75,6 +80,14 @@ impl Meters {
         let mut counts = self.lock();
         counts.paged_bytes += bytes;
         counts.paged_wait += wait;
+    }
+
+    /// An adapter was read.
+    pub(crate) fn adapter_read(&self, read: AdapterRead) {
+        let mut counts = self.lock();
+        counts.adapters.file_bytes += read.file_bytes;
+        counts.adapters.device_bytes += read.device_bytes;
+        counts.adapters.took += read.took;
     }
 
     /// A request ended.
@@ -143,6 +156,9 @@ impl Meters {
         page.weights(&counts);
         if let Some(tier) = &counts.tier {
             page.tier(tier, &counts.tally);
+        }
+        if let Some(adapters) = counts.tally.adapters {
+            page.adapters(adapters, counts.adapters);
         }
         if let Some(held) = facts.ballast {
             let help = "Memory taken so that others have less.";
@@ -311,6 +327,34 @@ impl Page {
         ] {
             self.counter(name, help, value as f64);
         }
+    }
+
+    fn adapters(&mut self, found: AdapterCounts, read: AdapterRead) {
+        for (place, count) in [
+            ("device", found.device_hits),
+            ("host", found.host_hits),
+            ("disk", found.misses),
+        ] {
+            let labels = format!("found=\"{place}\"");
+            let help = "Adapters asked for by a sequence, by where they were found.";
+            let name = "spillpoint:adapter_requests_total";
+            self.labelled(name, "counter", help, &labels, count as f64);
+        }
+        self.counter(
+            "spillpoint:adapter_read_bytes_total",
+            "Bytes of the adapter files that were read.",
+            read.file_bytes as f64,
+        );
+        self.counter(
+            "spillpoint:adapter_device_bytes_total",
+            "Of these, bytes that came from the device and not from the page cache.",
+            read.device_bytes as f64,
+        );
+        self.counter(
+            "spillpoint:adapter_read_seconds_total",
+            "From asking for an adapter to having it, in all.",
+            read.took.as_secs_f64(),
+        );
     }
 
     fn weights(&mut self, counts: &Counts) {

@@ -63,6 +63,7 @@ pub async fn serve(
         loaded,
         paged,
         tier,
+        registry,
         ballast,
     } = open_storage(config.clone()).await?;
     if let Some(loaded) = &loaded {
@@ -84,7 +85,7 @@ pub async fn serve(
     let grace = config.shutdown_grace;
     let ledger = Ledger::new(config.truth_capacity);
     let app = api::router(Arc::new(Shared::new(
-        config, commands, meters, ledger, ballast,
+        config, commands, meters, ledger, ballast, registry,
     )));
     let listener = listener.tap_io(|stream| {
         // A token is one small write; it must not wait for the one before it to be acknowledged.

@@ -10,9 +10,10 @@ use crate::{
     pace,
     reply::Finish,
     roofline::Roofline,
-    sched::{Fetch, RequestId, Scheduler, StepPlan, Submission, Unschedulable},
+    sched::{AdapterLoad, Fetch, RequestId, Scheduler, StepPlan, Submission, Unschedulable},
     storage::{
         StorageError,
+        adapters::{AdapterEvent, Loader, Registered},
         tier::{OpenTier, Outcome, Tier, TierEvent},
         weights::PagedWeights,
     },
@@ -37,21 +38,27 @@ pub(crate) enum Command {
     /// Serve this and report to `events`.
     Submit {
         submission: Submission,
+        /// The adapter it names.
+        adapter: Option<Arc<Registered>>,
         events: UnboundedSender<Event>,
     },
     /// Nobody waits for this any more.
     Cancel(RequestId),
     /// The KV tier's threads have done something.
     Tier(TierEvent),
+    /// An adapter has been read.
+    Adapter(AdapterEvent),
     /// End the thread; streams end unfinished.
     Stop,
 }
 
 /// What a connection learns about its request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// It will never run.
     Refused(Unschedulable),
+    /// It can't be served after all.
+    Failed(Arc<StorageError>),
     /// It joined a batch.
     Admitted { at: MonoNs, cached_tokens: u32 },
     /// It lost its place.
@@ -109,6 +116,12 @@ pub(crate) fn spawn(
         let on_event = move |event| drop(commands.send(Command::Tier(event)));
         tier = Some(open.start(Box::new(on_event))?);
     }
+    let mut loader = None;
+    if let Some(adapters) = &config.adapters {
+        let commands = commands.clone();
+        let on_event = move |event| drop(commands.send(Command::Adapter(event)));
+        loader = Some(Loader::start(adapters.direct, Box::new(on_event))?);
+    }
     let stepper = Stepper {
         scheduler,
         roofline: config.roofline(),
@@ -117,6 +130,7 @@ pub(crate) fn spawn(
         meters: surroundings.meters,
         paged: surroundings.paged,
         tier,
+        loader,
         stalled: true,
     };
     let failed = surroundings.failed;
@@ -139,13 +153,20 @@ pub(crate) fn spawn(
 struct Stepper {
     scheduler: Scheduler,
     roofline: Roofline,
-    listeners: HashMap<RequestId, UnboundedSender<Event>>,
+    listeners: HashMap<RequestId, Listener>,
     inbox: mpsc::Receiver<Command>,
     meters: Arc<Meters>,
     paged: Option<PagedWeights>,
     tier: Option<Tier>,
+    loader: Option<Loader>,
     /// Nothing can be computed until a command comes.
     stalled: bool,
+}
+
+/// Who waits for a request.
+struct Listener {
+    events: UnboundedSender<Event>,
+    adapter: Option<Arc<Registered>>,
 }
 
 /// Why the thread ends.
@@ -189,10 +210,14 @@ impl Stepper {
 
     fn obey(&mut self, command: Command) -> Result<(), Ended> {
         match command {
-            Command::Submit { submission, events } => {
+            Command::Submit {
+                submission,
+                adapter,
+                events,
+            } => {
                 let id = submission.id;
                 match self.scheduler.submit(submission) {
-                    Ok(()) => drop(self.listeners.insert(id, events)),
+                    Ok(()) => drop(self.listeners.insert(id, Listener { events, adapter })),
                     Err(why) => drop(events.send(Event::Refused(why))),
                 }
             }
@@ -204,6 +229,7 @@ impl Stepper {
                 let outcome = self.tier.as_mut().and_then(|tier| tier.handle(event));
                 self.note(outcome);
             }
+            Command::Adapter(event) => self.note_adapter(event),
             Command::Stop => return Err(Ended::Stopped),
         }
         Ok(())
@@ -213,6 +239,7 @@ impl Stepper {
     fn step(&mut self, begin: MonoNs) -> Result<MonoNs, Ended> {
         let mut plan = self.scheduler.plan_step();
         self.move_blocks(mem::take(&mut plan.fetches));
+        self.load_adapters(&plan.adapter_loads);
         self.publish();
         self.announce(&plan);
         self.stalled = plan.slices.is_empty();
@@ -251,6 +278,41 @@ impl Stepper {
                     wait: fetched.took,
                 };
                 self.tell(fetched.id, Event::Waited(waited));
+            }
+        }
+    }
+
+    fn load_adapters(&self, loads: &[AdapterLoad]) {
+        for load in loads {
+            let listener = self.listeners.get(&load.id);
+            let adapter = listener.and_then(|listener| listener.adapter.clone());
+            if let (Some(loader), Some(adapter)) = (&self.loader, adapter) {
+                loader.read(adapter, load.evicted);
+            }
+        }
+    }
+
+    fn note_adapter(&mut self, event: AdapterEvent) {
+        let ok = event.result.is_ok();
+        let outcome = self.scheduler.adapter_loaded(event.adapter, ok);
+        match event.result {
+            Ok(read) => {
+                self.meters.adapter_read(read);
+                let waited = StorageWait {
+                    bytes: read.file_bytes,
+                    wait: read.took,
+                };
+                for id in outcome.resumed {
+                    self.tell(id, Event::Waited(waited));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "requests for an adapter can't be served");
+                let error = Arc::new(error);
+                for id in outcome.failed {
+                    self.tell(id, Event::Failed(Arc::clone(&error)));
+                    self.listeners.remove(&id);
+                }
             }
         }
     }
@@ -312,7 +374,7 @@ impl Stepper {
     fn tell(&self, id: RequestId, event: Event) {
         if let Some(listener) = self.listeners.get(&id) {
             // A connection that is gone cancels its request itself.
-            let _ = listener.send(event);
+            let _ = listener.events.send(event);
         }
     }
 }

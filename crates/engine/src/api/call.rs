@@ -7,6 +7,7 @@ use crate::{
     reply::Finish,
     sched::{RequestId, Submission},
     stepper::{Command, Event, TokenEvent},
+    storage::{StorageError, adapters::Registered},
 };
 use clock::MonoNs;
 use std::{
@@ -21,6 +22,16 @@ pub(super) struct Call {
     events: UnboundedReceiver<Event>,
     truth: RequestTruth,
     ended: bool,
+    failure: Option<Arc<StorageError>>,
+}
+
+/// What is known of a request before it is placed.
+pub(super) struct Arrival {
+    /// The model or adapter it names.
+    pub(super) model: String,
+    pub(super) adapter: Option<Arc<Registered>>,
+    pub(super) client_request_id: Option<String>,
+    pub(super) at: MonoNs,
 }
 
 impl Call {
@@ -28,10 +39,14 @@ impl Call {
     pub(super) fn place(
         shared: Arc<Shared>,
         submission: Submission,
-        model: String,
-        client_request_id: Option<String>,
-        arrival_ns: MonoNs,
+        arrival: Arrival,
     ) -> Result<Self, Refusal> {
+        let Arrival {
+            model,
+            adapter,
+            client_request_id,
+            at: arrival_ns,
+        } = arrival;
         let (sender, events) = unbounded_channel();
         let truth = RequestTruth {
             id: submission.id.0,
@@ -52,6 +67,7 @@ impl Call {
         };
         let command = Command::Submit {
             submission,
+            adapter,
             events: sender,
         };
         shared
@@ -63,6 +79,7 @@ impl Call {
             events,
             truth,
             ended: false,
+            failure: None,
         })
     }
 
@@ -85,6 +102,10 @@ impl Call {
                 Event::Token(token) => {
                     self.note(&token);
                     return Poll::Ready(Some(token));
+                }
+                Event::Failed(why) => {
+                    self.failure = Some(why);
+                    return Poll::Ready(None);
                 }
                 Event::Refused(why) => {
                     // Lengths were checked against the pool before; say it and end.
@@ -115,6 +136,14 @@ impl Call {
     /// Notes that the last token is being handed to the connection.
     pub(super) fn sent(&mut self) {
         self.truth.sent_ns.push(MonoNs::now());
+    }
+
+    /// Why no more tokens come.
+    pub(super) fn refusal(&self) -> Refusal {
+        match &self.failure {
+            Some(error) => Refusal::failed(error.to_string()),
+            None => Refusal::stopping(),
+        }
     }
 
     /// Whether the last token has come.

@@ -2,7 +2,7 @@
 
 use super::{
     Shared,
-    call::Call,
+    call::{Arrival, Call},
     refusal::Refusal,
     request::{self, ChatRequest, Common, CompletionRequest, StreamOptions, chat_prompt},
     unix_s,
@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     reply::{Finish, Reply, ReplyLimits},
-    sched::{RequestId, Submission},
+    sched::{self, RequestId, Submission},
     stepper::TokenEvent,
+    storage::adapters::Registered,
     token::{Token, tokenize},
 };
 use axum::{
@@ -94,11 +95,8 @@ impl Order {
         shared: Arc<Shared>,
         request_id: Option<&HeaderValue>,
     ) -> Result<Response, Refusal> {
-        let name = shared.config.name();
-        let model = match &self.common.model {
-            Some(model) if model != name => return Err(Refusal::no_model(model, name)),
-            _ => name.to_owned(),
-        };
+        let (model, adapter) = self.find_model(&shared)?;
+        let speaker = adapter.as_ref().map_or(0, |a| sched::speaker(&a.name));
         let limits = self.reply_limits(&shared)?;
         let id = shared.next_id();
         let client_id = request_id.and_then(|value| value.to_str().ok());
@@ -106,12 +104,18 @@ impl Order {
         let writer = Writer::new(self.protocol, &wire_id, unix_s(), &model);
         let submission = Submission {
             id: RequestId(id),
-            reply: Reply::to(&self.prompt, 0, limits),
+            reply: Reply::to(&self.prompt, speaker, limits),
             prompt: self.prompt,
-            speaker: 0,
+            speaker,
+            adapter: adapter.as_ref().map_or(0, |a| a.number),
         };
-        let client_id = client_id.map(str::to_owned);
-        let call = Call::place(shared, submission, model, client_id, self.arrival)?;
+        let arrival = Arrival {
+            model,
+            adapter,
+            client_request_id: client_id.map(str::to_owned),
+            at: self.arrival,
+        };
+        let call = Call::place(shared, submission, arrival)?;
         let mut response = if self.common.stream {
             stream(call, writer, self.common.stream_options.unwrap_or_default())
         } else {
@@ -121,6 +125,24 @@ impl Order {
             response.headers_mut().insert(REQUEST_ID, value.clone());
         }
         Ok(response)
+    }
+
+    /// The name that was asked for, and the adapter behind it.
+    fn find_model(&self, shared: &Shared) -> Result<(String, Option<Arc<Registered>>), Refusal> {
+        let base = shared.config.name();
+        let Some(name) = self.common.model.as_deref().filter(|name| *name != base) else {
+            return Ok((base.to_owned(), None));
+        };
+        match shared.registry.find(name) {
+            Some(adapter) => Ok((name.to_owned(), Some(adapter))),
+            None => {
+                let adapters = shared.registry.list();
+                let names: Vec<&str> = std::iter::once(base)
+                    .chain(adapters.iter().map(|a| a.name.as_str()))
+                    .collect();
+                Err(Refusal::no_model(name, &names.join(", ")))
+            }
+        }
     }
 
     fn reply_limits(&self, shared: &Shared) -> Result<ReplyLimits, Refusal> {
@@ -154,7 +176,7 @@ async fn whole(mut call: Call, writer: Writer) -> Result<Response, Refusal> {
     let mut text = String::new();
     let finish: Finish = loop {
         let Some(event) = call.token().await else {
-            return Err(Refusal::stopping());
+            return Err(call.refusal());
         };
         event.token.push_text(&mut text);
         if let Some(finish) = event.finish {
@@ -221,15 +243,27 @@ impl EventStream {
         }
     }
 
+    /// Ends the stream before its time: with an error, and without [DONE].
+    fn give_up(&mut self) {
+        if let Some(call) = self.call.take() {
+            let error = call.refusal().json();
+            self.ready.push_back(Frame {
+                bytes: format!("data: {error}\n\n").into(),
+                token: false,
+            });
+        }
+    }
+
     fn take_ready(&mut self) -> Option<Bytes> {
         let frame = self.ready.pop_front()?;
-        let call = self.call.as_mut()?;
-        if frame.token {
-            call.sent();
-        }
-        // The truth is filed before the last bytes leave, so that whoever has them finds it.
-        if self.ready.is_empty() && call.has_ended() {
-            self.call = None;
+        if let Some(call) = &mut self.call {
+            if frame.token {
+                call.sent();
+            }
+            // The truth is filed before the last bytes leave, so that whoever has them finds it.
+            if self.ready.is_empty() && call.has_ended() {
+                self.call = None;
+            }
         }
         Some(frame.bytes)
     }
@@ -248,8 +282,7 @@ impl Stream for EventStream {
             };
             match std::task::ready!(call.poll_token(context)) {
                 Some(event) => self.write(event),
-                // Ended, or given up; the latter ends the stream without [DONE], as it should.
-                None => self.call = None,
+                None => self.give_up(),
             }
         }
     }

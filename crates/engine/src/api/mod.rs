@@ -2,8 +2,9 @@
 //!
 //! `request` reads what was asked, `refusal` says no, `call` is a request in the engine as its
 //! connection sees it, `wire` writes the bytes of answers, `generate` ties these together for the
-//! two completion routes. The other routes are here.
+//! two completion routes, `adapters` adds and removes LoRA adapters. The other routes are here.
 
+mod adapters;
 mod call;
 mod generate;
 mod refusal;
@@ -15,7 +16,7 @@ use crate::{
     ledger::Ledger,
     meters::{self, Meters},
     stepper::Command,
-    storage::ballast::HeldBallast,
+    storage::{adapters::Registry, ballast::HeldBallast},
     token::{self, Token},
 };
 use axum::{
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     meters: Arc<Meters>,
     ledger: Ledger,
     ballast: Option<HeldBallast>,
+    registry: Registry,
     next_id: AtomicU64,
     started: MonoNs,
     started_unix_s: u64,
@@ -61,6 +63,7 @@ impl Shared {
         meters: Arc<Meters>,
         ledger: Ledger,
         ballast: Option<HeldBallast>,
+        registry: Registry,
     ) -> Self {
         Self {
             config,
@@ -68,6 +71,7 @@ impl Shared {
             meters,
             ledger,
             ballast,
+            registry,
             next_id: AtomicU64::new(1),
             started: MonoNs::now(),
             started_unix_s: unix_s(),
@@ -91,6 +95,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/completions", post(generate::completions))
         .route("/v1/chat/completions", post(generate::chat))
         .route("/v1/models", get(models))
+        .route("/v1/load_lora_adapter", post(adapters::load))
+        .route("/v1/unload_lora_adapter", post(adapters::unload))
         .route("/health", get(|| async {}))
         .route("/ping", get(|| async {}))
         .route("/version", get(version))
@@ -106,22 +112,21 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 
 async fn models(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let config = &shared.config;
-    Json(json!({
-        "object": "list",
-        "data": [{
-            "id": config.name(),
-            "object": "model",
-            "created": shared.started_unix_s,
-            "owned_by": "spillpoint",
-            "root": config.model.name(),
-            "parent": null,
-            "max_model_len": config.context_tokens(),
-            "permission": [],
-            "compute": "modelled",
-            "machine": "NVIDIA GB10",
-            "speed": config.speed.factor(),
-        }]
-    }))
+    let mut cards = vec![json!({
+        "id": config.name(),
+        "object": "model",
+        "created": shared.started_unix_s,
+        "owned_by": "spillpoint",
+        "root": config.model.name(),
+        "parent": null,
+        "max_model_len": config.context_tokens(),
+        "permission": [],
+        "compute": "modelled",
+        "machine": "NVIDIA GB10",
+        "speed": config.speed.factor(),
+    })];
+    cards.extend(adapters::cards(&shared));
+    Json(json!({ "object": "list", "data": cards }))
 }
 
 async fn version() -> Json<Value> {

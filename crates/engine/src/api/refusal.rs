@@ -1,12 +1,13 @@
 //! Errors as vLLM shapes them: `{"error":{"message","type","param","code"}}`.
 
 use super::BAD_REQUEST;
+use crate::storage::adapters::RegistryError;
 use axum::{
     Json,
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A request that is not served, and why.
 #[derive(Debug)]
@@ -68,6 +69,32 @@ impl Refusal {
         }
     }
 
+    /// An adapter can't be added or removed.
+    pub(super) fn adapter(error: &RegistryError) -> Self {
+        let (status, kind) = match error {
+            RegistryError::Known(_) => (BAD_REQUEST, "InvalidUserInput"),
+            RegistryError::Unknown(_) | RegistryError::NoFile(..) => {
+                (StatusCode::NOT_FOUND, "NotFoundError")
+            }
+        };
+        Self {
+            status,
+            kind,
+            message: error.to_string(),
+            param: Some("lora_name"),
+        }
+    }
+
+    /// The request was begun and can't be finished.
+    pub(super) fn failed(message: String) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            kind: "InternalServerError",
+            message,
+            param: None,
+        }
+    }
+
     /// The engine is going down, or has lost its stepper.
     pub(super) fn stopping() -> Self {
         Self {
@@ -79,14 +106,20 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let body = json!({ "error": {
+impl Refusal {
+    /// The error as JSON.
+    pub(super) fn json(&self) -> Value {
+        json!({ "error": {
             "message": self.message,
             "type": self.kind,
             "param": self.param,
             "code": self.status.as_u16(),
-        }});
-        (self.status, Json(body)).into_response()
+        }})
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.json())).into_response()
     }
 }

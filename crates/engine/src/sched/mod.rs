@@ -11,19 +11,24 @@
 //!
 //! Before a sequence joins, the caches are asked for its beginning: the device's own blocks first,
 //! then the tiers below. What the tiers have is read while others compute; the sequence joins when
-//! it is there, and computes the rest.
+//! it is there, and computes the rest. A sequence whose adapter is not in memory waits for that
+//! first; one whose adapter finds no place on the device is overtaken.
 
+mod join;
 mod pool;
 mod sequence;
 mod values;
 
 pub use pool::{BlockHash, BlockId, BlockPool, Taken};
 pub use values::{
-    Admission, Emission, Fetch, Limits, RequestId, Slice, StepPlan, Submission, Tally,
-    Unschedulable,
+    AdapterLoad, AdapterOutcome, Admission, Emission, Fetch, Limits, RequestId, Slice, StepPlan,
+    Submission, Tally, Unschedulable, speaker,
 };
 
-use crate::storage::tier::{DiskSlot, Place, Store, TierIndex};
+use crate::storage::{
+    adapters::{AdapterCache, AdapterNumber},
+    tier::{DiskSlot, Place, Store, TierIndex},
+};
 use sequence::Sequence;
 use std::collections::{HashMap, VecDeque};
 
@@ -37,16 +42,12 @@ pub struct Scheduler {
     running: Vec<RequestId>,
     /// Sequences that blocks are read for, and these blocks; also of those cancelled meanwhile.
     loading: HashMap<RequestId, Vec<(BlockHash, Place)>>,
+    /// Sequences that wait for an adapter that is being read.
+    parked: HashMap<AdapterNumber, Vec<RequestId>>,
+    adapters: Option<AdapterCache>,
     tier: Option<TierIndex>,
     stores: Vec<Store>,
     tally: Tally,
-}
-
-/// How an attempt to let the head of the queue join ended.
-enum Attempt {
-    Joined(Slice, Admission),
-    Loading(Fetch),
-    NoRoom,
 }
 
 impl Scheduler {
@@ -56,6 +57,8 @@ impl Scheduler {
             pool: BlockPool::new(limits.blocks),
             tier: limits.tier.map(TierIndex::new),
             loading: HashMap::new(),
+            parked: HashMap::new(),
+            adapters: limits.adapters.map(AdapterCache::new),
             stores: Vec::new(),
             limits,
             sequences: HashMap::new(),
@@ -91,8 +94,12 @@ impl Scheduler {
             return false;
         };
         sequence.drop_blocks(&mut self.pool);
+        release_adapter(&mut self.adapters, &mut sequence);
         self.waiting.retain(|other| *other != id);
         self.running.retain(|other| *other != id);
+        for parked in self.parked.values_mut() {
+            parked.retain(|other| *other != id);
+        }
         true
     }
 
@@ -126,6 +133,29 @@ impl Scheduler {
         self.waiting.push_front(id);
     }
 
+    /// An adapter that was to be loaded is there, or can't be read.
+    pub fn adapter_loaded(&mut self, adapter: AdapterNumber, ok: bool) -> AdapterOutcome {
+        let parked = self.parked.remove(&adapter).unwrap_or_default();
+        let mut outcome = AdapterOutcome::default();
+        if ok {
+            // The first to come is first in line again.
+            parked
+                .iter()
+                .rev()
+                .for_each(|id| self.waiting.push_front(*id));
+            outcome.resumed = parked;
+        } else {
+            for id in &parked {
+                self.cancel(*id);
+            }
+            outcome.failed = parked;
+        }
+        if let Some(adapters) = &mut self.adapters {
+            adapters.loaded(adapter, ok);
+        }
+        outcome
+    }
+
     /// A [`Store::Disk`] has ended.
     pub fn stored(&mut self, hash: BlockHash, ok: bool) {
         if let Some(tier) = &mut self.tier {
@@ -147,11 +177,17 @@ impl Scheduler {
     pub fn tally(&self) -> Tally {
         Tally {
             running: self.running.len(),
-            waiting: self.waiting.len(),
+            waiting: self.waiting.len() + self.loading.len() + self.parked(),
+            adapters: self.adapters.as_ref().map(AdapterCache::counts),
             blocks_used: self.pool.size() - self.pool.free(),
             blocks: self.pool.size(),
             ..self.tally
         }
+    }
+
+    /// How many sequences wait for an adapter.
+    fn parked(&self) -> usize {
+        self.parked.values().map(Vec::len).sum()
     }
 
     /// Decides the next step. It must be finished with [`Scheduler::finish_step`] before the next
@@ -224,95 +260,10 @@ impl Scheduler {
     fn preempt(&mut self, id: RequestId) {
         if let Some(sequence) = self.sequences.get_mut(&id) {
             sequence.drop_blocks(&mut self.pool);
+            release_adapter(&mut self.adapters, sequence);
         }
         self.waiting.push_front(id);
         self.tally.preemptions += 1;
-    }
-
-    fn plan_waiting(&mut self, plan: &mut StepPlan, budget: &mut u32) {
-        while *budget > 0 && self.running.len() + self.loading.len() < self.limits.max_batch {
-            let Some(&id) = self.waiting.front() else {
-                break;
-            };
-            match self.try_join(id, *budget) {
-                Attempt::Joined(slice, admission) => {
-                    self.waiting.pop_front();
-                    self.running.push(id);
-                    *budget -= slice.work.new_tokens;
-                    plan.slices.push(slice);
-                    plan.admitted.push(admission);
-                }
-                Attempt::Loading(fetch) => {
-                    self.waiting.pop_front();
-                    plan.fetches.push(fetch);
-                }
-                // First come, first served: nobody overtakes the head of the queue. But nobody
-                // behind it may hold what it needs, either, once nothing else can free any.
-                Attempt::NoRoom => {
-                    let stuck = self.running.is_empty() && self.loading.is_empty();
-                    if !(stuck && self.strip_waiting(Some(id))) {
-                        break;
-                    }
-                }
-            }
-        }
-    }
-
-    fn try_join(&mut self, id: RequestId, budget: u32) -> Attempt {
-        if self.limits.prefix_cache
-            && let Some(fetch) = self.look_up(id)
-        {
-            return Attempt::Loading(fetch);
-        }
-        let Some(sequence) = self.sequences.get_mut(&id) else {
-            return Attempt::NoRoom;
-        };
-        let cached_tokens = sequence.computed_tokens();
-        let mut evicted = Vec::new();
-        let Some(work) = sequence.reserve(budget, &mut self.pool, &mut evicted) else {
-            // What lies on the device may be found again; what was read from a tier is kept.
-            if self.tier.is_none() {
-                sequence.drop_blocks(&mut self.pool);
-            }
-            return Attempt::NoRoom;
-        };
-        let first = sequence.admit();
-        if first && self.limits.prefix_cache {
-            self.tally.cache_queries_tokens += u64::from(sequence.prompt_tokens());
-            self.tally.cache_hits_tokens += u64::from(cached_tokens - sequence.fetched_tokens());
-        }
-        self.note_evicted(&evicted);
-        let admission = Admission {
-            id,
-            cached_tokens,
-            first,
-        };
-        Attempt::Joined(Slice { id, work }, admission)
-    }
-
-    /// Asks the caches for the beginning of a sequence, once. Some if a tier has a part of it.
-    fn look_up(&mut self, id: RequestId) -> Option<Fetch> {
-        let sequence = self.sequences.get_mut(&id)?;
-        if !sequence.wants_lookup() {
-            return None;
-        }
-        let (mut found, mut evicted) = (Vec::new(), Vec::new());
-        sequence.reuse_prefix(&mut self.pool, &mut found);
-        let tier = self.tier.as_mut()?;
-        let known = u64::from(sequence.computed_tokens());
-        self.tally.tier_queries_tokens += u64::from(sequence.prompt_tokens()).saturating_sub(known);
-        let blocks = sequence.reserve_from_tier(tier, &mut self.pool, &mut evicted);
-        // Pinned before anything else moves in the tiers.
-        for (hash, place) in &blocks {
-            tier.pin(*hash, *place);
-        }
-        self.note_evicted(&evicted);
-        self.note_used(&found);
-        if blocks.is_empty() {
-            return None;
-        }
-        self.loading.insert(id, blocks.clone());
-        Some(Fetch { id, blocks })
     }
 
     fn note_used(&mut self, hashes: &[BlockHash]) {
@@ -358,6 +309,12 @@ impl Scheduler {
         }
         self.note_used(&published);
         emissions
+    }
+}
+
+fn release_adapter(adapters: &mut Option<AdapterCache>, sequence: &mut Sequence) {
+    if let (Some(adapters), Some(adapter)) = (adapters, sequence.give_up_adapter()) {
+        adapters.release(adapter);
     }
 }
 

@@ -4,7 +4,10 @@ use super::{BlockHash, BlockId, BlockPool, Emission, RequestId, Submission};
 use crate::{
     reply::Reply,
     roofline::StepWork,
-    storage::tier::{Place, TierIndex},
+    storage::{
+        adapters::AdapterNumber,
+        tier::{Place, TierIndex},
+    },
     token::Token,
 };
 
@@ -28,6 +31,9 @@ pub(super) struct Sequence {
     looked_up: bool,
     /// How many of the computed tokens came from a tier.
     fetched_tokens: u32,
+    /// The adapter it is answered with; 0 for none.
+    adapter: AdapterNumber,
+    has_adapter: bool,
 }
 
 impl Sequence {
@@ -48,6 +54,8 @@ impl Sequence {
             was_admitted: false,
             looked_up: false,
             fetched_tokens: 0,
+            adapter: submission.adapter,
+            has_adapter: false,
         }
     }
 
@@ -58,6 +66,20 @@ impl Sequence {
     /// Marks it as running; true the first time.
     pub(super) fn admit(&mut self) -> bool {
         !std::mem::replace(&mut self.was_admitted, true)
+    }
+
+    /// The adapter it still needs.
+    pub(super) fn wanted_adapter(&self) -> Option<AdapterNumber> {
+        (self.adapter > 0 && !self.has_adapter).then_some(self.adapter)
+    }
+
+    pub(super) fn take_adapter(&mut self) {
+        self.has_adapter = true;
+    }
+
+    /// The adapter that it has no more use for.
+    pub(super) fn give_up_adapter(&mut self) -> Option<AdapterNumber> {
+        std::mem::take(&mut self.has_adapter).then_some(self.adapter)
     }
 
     /// Whether the caches are still to be asked.

@@ -2,9 +2,12 @@
 
 use super::BlockHash;
 use crate::{
-    reply::{Finish, Reply},
+    reply::{Finish, Reply, mix},
     roofline::StepWork,
-    storage::tier::{Place, TierLimits},
+    storage::{
+        adapters::{AdapterCounts, AdapterLimits, AdapterNumber},
+        tier::{Place, TierLimits},
+    },
     token::Token,
 };
 
@@ -27,6 +30,8 @@ pub struct Limits {
     pub prefix_cache: bool,
     /// Tiers below the device; of no use without the prefix cache.
     pub tier: Option<TierLimits>,
+    /// Caches for adapters. Without them adapters are always there.
+    pub adapters: Option<AdapterLimits>,
 }
 
 /// A request to be scheduled.
@@ -38,8 +43,18 @@ pub struct Submission {
     pub prompt: Vec<Token>,
     /// What it will be answered.
     pub reply: Reply,
-    /// Which model or adapter answers.
+    /// Whose keys and values these are: no two adapters' are the same. See [`speaker`].
     pub speaker: u64,
+    /// The adapter that answers; 0 for the base model.
+    pub adapter: AdapterNumber,
+}
+
+/// The number that stands for an adapter of this name in block hashes and replies: unlike the
+/// adapter's own number it is the same in every run. The base model's is 0.
+pub fn speaker(adapter: &str) -> u64 {
+    adapter
+        .bytes()
+        .fold(1, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
 /// A request that can never run here.
@@ -100,6 +115,27 @@ pub struct StepPlan {
     pub preempted: Vec<RequestId>,
     /// What is to be read meanwhile.
     pub fetches: Vec<Fetch>,
+    /// Which adapters are to be read meanwhile.
+    pub adapter_loads: Vec<AdapterLoad>,
+}
+
+/// An adapter to be read; [`Scheduler::adapter_loaded`](super::Scheduler::adapter_loaded) says how
+/// it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdapterLoad {
+    /// The request that wants it first, and names it.
+    pub id: RequestId,
+    /// The adapter that memory gives up for it.
+    pub evicted: Option<AdapterNumber>,
+}
+
+/// What an adapter's arrival, or its failure to, meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdapterOutcome {
+    /// Requests that can go on.
+    pub resumed: Vec<RequestId>,
+    /// Requests that can't be served and are forgotten.
+    pub failed: Vec<RequestId>,
 }
 
 /// What a step brought.
@@ -134,6 +170,8 @@ pub struct Tally {
     pub tier_queries_tokens: u64,
     /// Of these, read back.
     pub tier_hits_tokens: u64,
+    /// What the adapter caches did, ever.
+    pub adapters: Option<AdapterCounts>,
     /// Preemptions, ever.
     pub preemptions: u64,
     /// Prompt tokens of sequences that have emitted their first token, ever.

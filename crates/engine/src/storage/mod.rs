@@ -1,6 +1,7 @@
 //! Real storage under the modelled compute: every byte here is really moved.
 //!
 //! - [`weights`]: the model's file, read at the start or paged in as it is used;
+//! - [`adapters`]: LoRA adapters, read on first use;
 //! - [`ballast`]: memory taken so that the page cache shrinks;
 //! - [`tier`]: KV blocks that left the device, in memory and on disk;
 //! - [`disk`]: many reads and writes of one file at a time;
@@ -9,6 +10,7 @@
 //! Each is on only if the configuration names it. Deciding what to move is pure and apart from
 //! moving it.
 
+pub mod adapters;
 pub mod ballast;
 pub mod disk;
 pub(crate) mod memory;
@@ -17,6 +19,7 @@ pub mod tier;
 pub mod weights;
 
 use crate::config::{Bytes, Config};
+use adapters::Registry;
 use ballast::HeldBallast;
 use std::{
     io,
@@ -123,6 +126,9 @@ pub enum StorageError {
         /// One block with its frame.
         block: Bytes,
     },
+    /// An adapter that was named at the start can't be used.
+    #[error("{0}")]
+    Adapter(String),
     /// No thread could be started.
     #[error("can't start a thread to {what}: {source}")]
     Thread {
@@ -151,6 +157,8 @@ pub(crate) struct Storage {
     pub(crate) paged: Option<PagedWeights>,
     /// Tiers for KV blocks.
     pub(crate) tier: Option<OpenTier>,
+    /// Adapters that requests can name.
+    pub(crate) registry: Registry,
     /// Memory that nobody else can have.
     pub(crate) ballast: Option<HeldBallast>,
 }
@@ -168,12 +176,19 @@ impl Storage {
         };
         let open_tier = |tier| OpenTier::open(tier, config);
         let tier = config.kv_tier.as_ref().map(open_tier).transpose()?;
+        let registry = Registry::default();
+        for adapter in config.adapters.iter().flat_map(|adapters| &adapters.known) {
+            registry
+                .add(&adapter.name, &adapter.path)
+                .map_err(|error| StorageError::Adapter(error.to_string()))?;
+        }
         // Last, because all else needs memory to open.
         let ballast = config.ballast.map(HeldBallast::take).transpose()?;
         Ok(Self {
             loaded,
             paged,
             tier,
+            registry,
             ballast,
         })
     }

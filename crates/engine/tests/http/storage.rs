@@ -1,7 +1,7 @@
 //! Real storage under the engine.
 
 use crate::{
-    client::{connect, post, send},
+    client::{Answer, connect, get, post, send},
     engine::{Engine, completion},
 };
 use engine::{
@@ -9,6 +9,7 @@ use engine::{
     profile::Model,
     serve,
     storage::{
+        adapters::{self, AdapterLimits, Adapters, NamedAdapter},
         disk::{IoEngine, QueueConfig},
         tier::{DiskTier, KvTier, LeftOver, WriteMode},
         weights::{Weights, WeightsLoad, create},
@@ -213,4 +214,112 @@ fn a_tier_that_an_earlier_engine_left_is_served() {
     assert_eq!(cached(&engine, "again", 0), 160);
     let counted = post(engine.address, "/tokenize", r#"{"prompt":"x"}"#).json();
     assert_eq!(counted["count"], 1);
+}
+
+/// An engine with places for four adapters, of sixteen that exist.
+fn with_adapters(folder: &Path) -> Engine {
+    let profile = Model::Llama31_8b.profile();
+    let known = (0..16)
+        .map(|n| {
+            let path = folder.join(format!("adapter{n}"));
+            adapters::create(&path, &profile, 1).unwrap();
+            NamedAdapter {
+                name: format!("a{n}"),
+                path,
+            }
+        })
+        .collect();
+    Engine::start(Config {
+        speed: Speed::new(1000.0).unwrap(),
+        adapters: Some(Adapters {
+            known,
+            limits: AdapterLimits {
+                device_slots: 4,
+                host_slots: 4,
+            },
+            direct: false,
+        }),
+        ..Config::default()
+    })
+}
+
+fn ask(engine: &Engine, adapter: &str) -> Answer {
+    let body = json!({"model": adapter, "prompt": "x", "max_tokens": 2, "ignore_eos": true});
+    send(engine.address, &completion(adapter, &body))
+}
+
+#[test]
+fn a_storm_over_sixteen_adapters_reads_one_file_a_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = with_adapters(folder.path());
+    let mut answers = std::collections::BTreeSet::new();
+    for n in 0..32 {
+        let answer = ask(&engine, &format!("a{}", n % 16)).json();
+        answers.insert(answer["choices"][0]["text"].to_string());
+    }
+    assert_eq!(answers.len(), 16, "each adapter has its own answer");
+    let misses = engine
+        .metric("spillpoint:adapter_requests_total{model_name=\"llama-3.1-8b\",found=\"disk\"}");
+    assert_eq!(misses, 32.0);
+    let bytes = adapters::adapter_bytes(&Model::Llama31_8b.profile(), 1).0;
+    let read = engine.metric("spillpoint:adapter_read_bytes_total");
+    assert_eq!(read, (32 * bytes) as f64);
+    assert_eq!(engine.truth("a3")["storage_bytes"], bytes);
+    // One that is still there is not read again.
+    ask(&engine, "a15");
+    let read = engine.metric("spillpoint:adapter_read_bytes_total");
+    assert_eq!(read, (32 * bytes) as f64);
+}
+
+#[test]
+fn adapters_come_and_go_at_run_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = with_adapters(folder.path());
+    let path = folder.path().join("adapter0");
+    let load = json!({"lora_name": "new", "lora_path": path}).to_string();
+    let answer = post(engine.address, "/v1/load_lora_adapter", &load);
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.body,
+        "Success: LoRA adapter 'new' added successfully."
+    );
+    assert_eq!(
+        post(engine.address, "/v1/load_lora_adapter", &load).status,
+        400
+    );
+    let models = get(engine.address, "/v1/models").json();
+    let cards = models["data"].as_array().unwrap();
+    assert_eq!(cards.len(), 18);
+    assert_eq!(cards[17]["parent"], "llama-3.1-8b");
+    assert_eq!(ask(&engine, "new").status, 200);
+    let unload = json!({"lora_name": "new"}).to_string();
+    let answer = post(engine.address, "/v1/unload_lora_adapter", &unload);
+    assert_eq!(
+        answer.body,
+        "Success: LoRA adapter 'new' removed successfully."
+    );
+    assert_eq!(ask(&engine, "new").status, 404);
+    assert_eq!(
+        post(engine.address, "/v1/unload_lora_adapter", &unload).status,
+        404
+    );
+    let nowhere = json!({"lora_name": "n", "lora_path": "/nowhere"}).to_string();
+    assert_eq!(
+        post(engine.address, "/v1/load_lora_adapter", &nowhere).status,
+        404
+    );
+}
+
+#[test]
+fn an_adapter_that_vanished_fails_its_requests_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = with_adapters(folder.path());
+    std::fs::remove_file(folder.path().join("adapter2")).unwrap();
+    let answer = ask(&engine, "a2");
+    assert_eq!(answer.status, 500);
+    assert!(answer.body.contains("adapter2"), "{}", answer.body);
+    let body = json!({"model": "a2", "prompt": "x", "max_tokens": 2, "stream": true});
+    let stream = send(engine.address, &completion("s", &body));
+    assert!(stream.body.starts_with("data: {\"error\"") && !stream.body.contains("[DONE]"));
+    assert_eq!(ask(&engine, "a1").status, 200);
 }

@@ -1,11 +1,10 @@
 //! Weights that are paged in as they are used.
 
-use super::{Identity, Weights, check, layout::Layout};
+use super::{Identity, Weights, check, layout::Layout, read_by_this_thread};
 use crate::{
     profile::Profile,
     storage::{StorageError, memory::MappedFile},
 };
-use nix::sys::resource::{UsageWho, getrusage};
 use std::{fs::File, path::PathBuf};
 
 /// A mapped weights file.
@@ -61,11 +60,6 @@ impl PagedWeights {
             Err(StorageError::WeightsChanged { path })
         }
     }
-}
-
-/// Bytes that block devices have read for the calling thread. getrusage counts in sectors.
-fn read_by_this_thread() -> u64 {
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.block_reads() as u64 * 512)
 }
 
 #[cfg(test)]

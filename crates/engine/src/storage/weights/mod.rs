@@ -14,6 +14,7 @@ pub(crate) use mapped::PagedWeights;
 
 use super::StorageError;
 use crate::config::Bytes;
+use nix::sys::resource::{UsageWho, getrusage};
 use std::{
     fs::{File, Metadata},
     io::Write as _,
@@ -123,4 +124,9 @@ pub fn create(path: &Path, size: Bytes) -> Result<(), StorageError> {
         written += len;
     }
     file.sync_all().map_err(failed)
+}
+
+/// Bytes that block devices have read for the calling thread. getrusage counts in sectors.
+pub(crate) fn read_by_this_thread() -> u64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.block_reads() as u64 * 512)
 }

@@ -1,12 +1,17 @@
+mod storage;
+
 use super::*;
 use crate::{
     reply::{Reply, ReplyLimits},
     roofline::StepWork,
-    storage::tier::{TierLimits, WriteMode},
+    storage::{
+        adapters::AdapterLimits,
+        tier::{TierLimits, WriteMode},
+    },
     token::Token,
 };
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn limits(blocks: u32) -> Limits {
     Limits {
@@ -16,6 +21,7 @@ fn limits(blocks: u32) -> Limits {
         blocks,
         prefix_cache: true,
         tier: None,
+        adapters: None,
     }
 }
 
@@ -32,6 +38,7 @@ fn submission(id: u64, prompt: &[u32], reply_tokens: u32) -> Submission {
         reply: Reply::to(&prompt, 0, limits),
         prompt,
         speaker: 0,
+        adapter: 0,
     }
 }
 
@@ -251,7 +258,7 @@ proptest! {
         step_tokens in 1..40u32,
         prefix_cache in any::<bool>(),
     ) {
-        let limits = Limits { max_batch: 3, step_tokens, block_tokens: 4, blocks, prefix_cache, tier: None };
+        let limits = Limits { max_batch: 3, step_tokens, block_tokens: 4, blocks, prefix_cache, tier: None, adapters: None };
         let mut scheduler = Scheduler::new(limits.clone());
         let mut wanted: BTreeMap<u64, Reply> = BTreeMap::new();
         let mut got: BTreeMap<u64, u32> = BTreeMap::new();
@@ -311,147 +318,4 @@ fn drain_counts(scheduler: &mut Scheduler) -> BTreeMap<u64, u32> {
         }
     }
     counts
-}
-
-fn tiered(blocks: u32, disk_blocks: u32, write: WriteMode) -> Scheduler {
-    Scheduler::new(Limits {
-        tier: Some(TierLimits {
-            host_blocks: 0,
-            disk_blocks,
-            write,
-            min_uses: 1,
-        }),
-        ..limits(blocks)
-    })
-}
-
-/// Runs to the end with a tier that does everything at once and well; the blocks it read.
-fn drain_tiered(scheduler: &mut Scheduler) -> usize {
-    let mut fetched = 0;
-    for _ in 0..100_000 {
-        if scheduler.is_idle() {
-            break;
-        }
-        let plan = scheduler.plan_step();
-        for fetch in &plan.fetches {
-            fetched += fetch.blocks.len();
-            scheduler.fetched(fetch.id, fetch.blocks.len() as u32, &[]);
-        }
-        scheduler.finish_step(&plan);
-        for store in scheduler.take_stores() {
-            if let Store::Disk { hash, .. } = store {
-                scheduler.stored(hash, true);
-            }
-        }
-    }
-    fetched
-}
-
-#[test]
-fn what_the_device_evicted_comes_back_from_the_tier() {
-    for write in [WriteMode::Through, WriteMode::Back] {
-        let mut scheduler = tiered(8, 100, write);
-        for (id, from) in [(1, 0), (2, 1000), (3, 2000)] {
-            scheduler
-                .submit(submission(id, &range(from, 24), 1))
-                .unwrap();
-            assert_eq!(drain_tiered(&mut scheduler), 0);
-        }
-        // The first prompt's six blocks are long gone from the device's eight.
-        scheduler.submit(submission(4, &range(0, 24), 1)).unwrap();
-        let plan = scheduler.plan_step();
-        assert_eq!((plan.slices.len(), plan.fetches.len()), (0, 1), "{write:?}");
-        let fetch = &plan.fetches[0];
-        assert_eq!(fetch.blocks.len(), 5);
-        scheduler.finish_step(&plan);
-        scheduler.fetched(fetch.id, 5, &[]);
-        let plan = scheduler.plan_step();
-        assert_eq!(plan.admitted[0].cached_tokens, 20);
-        assert_eq!(slices(&plan), [(4, work(4, 24))]);
-        let tally = scheduler.tally();
-        assert_eq!((tally.tier_hits_tokens, tally.cache_hits_tokens), (20, 0));
-    }
-}
-
-#[test]
-fn a_bad_block_and_all_behind_it_are_computed_again() {
-    let mut scheduler = tiered(8, 100, WriteMode::Through);
-    for (id, from) in [(1, 0), (2, 1000), (3, 2000)] {
-        scheduler
-            .submit(submission(id, &range(from, 24), 1))
-            .unwrap();
-        drain_tiered(&mut scheduler);
-    }
-    scheduler.submit(submission(4, &range(0, 24), 1)).unwrap();
-    let fetch = scheduler.plan_step().fetches.remove(0);
-    scheduler.fetched(fetch.id, 2, &[fetch.blocks[2].0]);
-    let plan = scheduler.plan_step();
-    assert_eq!(slices(&plan), [(4, work(16, 24))]);
-    drain_tiered(&mut scheduler);
-    assert!(scheduler.is_idle());
-}
-
-proptest! {
-    /// A tier that takes its time, fails at random, and is outlived by requests that are cancelled.
-    #[test]
-    fn with_a_slow_and_failing_tier_every_request_still_gets_its_whole_reply(
-        events in prop::collection::vec((event(), any::<u8>()), 0..150),
-        blocks in 10..24u32, host_blocks in 0..6u32, disk_blocks in 0..40u32,
-        through in any::<bool>(), min_uses in 1..3u8,
-    ) {
-        let write = if through { WriteMode::Through } else { WriteMode::Back };
-        let tier = TierLimits { host_blocks, disk_blocks, write, min_uses };
-        let mut scheduler = Scheduler::new(Limits { tier: Some(tier), max_batch: 3, ..limits(blocks) });
-        let mut wanted: BTreeMap<u64, Reply> = BTreeMap::new();
-        let mut got: BTreeMap<u64, u32> = BTreeMap::new();
-        let mut fetches: Vec<Fetch> = Vec::new();
-        let mut stores: Vec<BlockHash> = Vec::new();
-        let end = std::iter::repeat_n((Event::Step, 7), 20_000);
-        for (id, (event, dice)) in events.into_iter().chain(end).enumerate() {
-            let id = id as u64;
-            if dice % 3 == 1 && !fetches.is_empty() {
-                let fetch = fetches.swap_remove(dice as usize % fetches.len());
-                let good = dice as usize % (fetch.blocks.len() + 1);
-                let bad: Vec<_> = fetch.blocks.get(good).map(|(hash, _)| *hash).into_iter().collect();
-                scheduler.fetched(fetch.id, good as u32, &bad);
-            }
-            if dice % 2 == 1 && !stores.is_empty() {
-                let hash = stores.swap_remove(dice as usize % stores.len());
-                scheduler.stored(hash, dice % 5 > 0);
-            }
-            match event {
-                Event::Submit { prompt_from, prompt, reply } => {
-                    let submission = submission(id, &range(prompt_from, prompt), reply);
-                    let reply = submission.reply;
-                    if scheduler.submit(submission).is_ok() {
-                        wanted.insert(id, reply);
-                    }
-                }
-                Event::Cancel(pick) if !wanted.is_empty() => {
-                    let id = *wanted.keys().nth(pick % wanted.len()).unwrap();
-                    scheduler.cancel(RequestId(id));
-                    wanted.remove(&id);
-                    got.remove(&id);
-                }
-                Event::Cancel(_) => {}
-                Event::Step => {
-                    if scheduler.is_idle() && fetches.is_empty() {
-                        continue;
-                    }
-                    let plan = scheduler.plan_step();
-                    fetches.extend(plan.fetches.iter().cloned());
-                    for emission in scheduler.finish_step(&plan) {
-                        *got.entry(emission.id.0).or_default() += 1;
-                    }
-                    stores.extend(scheduler.take_stores().iter().filter_map(|store| match store {
-                        Store::Disk { hash, .. } => Some(*hash),
-                        Store::Host { .. } => None,
-                    }));
-                }
-            }
-        }
-        let all: BTreeMap<u64, u32> = wanted.iter().map(|(id, reply)| (*id, reply.len())).collect();
-        prop_assert_eq!(got, all);
-        prop_assert_eq!(scheduler.tally().blocks_used, 0);
-    }
 }
