@@ -22,6 +22,12 @@ pub enum Column {
     Host(Host),
     /// A value of one block device, named as the kernel does (`nvme0n1`, `vda`).
     Device(String, Device),
+    /// A value of one GPU, by the number that its driver gives it.
+    Gpu(u32, Gpu),
+    /// A value of the server under test: its processes, or its control group.
+    Server(Server),
+    /// A value of the page cache's share of the watched files.
+    Cache(Cache),
 }
 
 impl Column {
@@ -30,17 +36,26 @@ impl Column {
         match self {
             Column::Host(field) => field.kind(),
             Column::Device(_, field) => field.kind(),
+            Column::Gpu(_, field) => field.kind(),
+            Column::Server(field) => field.kind(),
+            Column::Cache(field) => field.kind(),
         }
     }
 }
 
 const DEVICE_PREFIX: &str = "disk_";
+const GPU_PREFIX: &str = "gpu";
+const SERVER_PREFIX: &str = "server_";
+const CACHE_PREFIX: &str = "cache_";
 
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Column::Host(field) => f.write_str(field.name()),
             Column::Device(device, field) => write!(f, "{DEVICE_PREFIX}{device}_{}", field.name()),
+            Column::Gpu(number, field) => write!(f, "{GPU_PREFIX}{number}_{}", field.name()),
+            Column::Server(field) => write!(f, "{SERVER_PREFIX}{}", field.name()),
+            Column::Cache(field) => write!(f, "{CACHE_PREFIX}{}", field.name()),
         }
     }
 }
@@ -66,12 +81,35 @@ impl FromStr for Column {
                 .map(|(device, field)| Column::Device(device.to_owned(), field))
                 .ok_or(UnknownColumn);
         }
-        Host::ALL
-            .iter()
-            .find(|field| field.name() == name)
-            .map(|&field| Column::Host(field))
-            .ok_or(UnknownColumn)
+        if let Some((number, rest)) = gpu(name) {
+            return named(Gpu::ALL, Gpu::name, rest).map(|field| Column::Gpu(number, field));
+        }
+        if let Some(rest) = name.strip_prefix(SERVER_PREFIX) {
+            return named(Server::ALL, Server::name, rest).map(Column::Server);
+        }
+        if let Some(rest) = name.strip_prefix(CACHE_PREFIX) {
+            return named(Cache::ALL, Cache::name, rest).map(Column::Cache);
+        }
+        named(Host::ALL, Host::name, name).map(Column::Host)
     }
+}
+
+fn named<F: Copy>(
+    all: &[F],
+    name_of: fn(F) -> &'static str,
+    name: &str,
+) -> Result<F, UnknownColumn> {
+    let mut fields = all.iter().copied();
+    fields
+        .find(|&field| name_of(field) == name)
+        .ok_or(UnknownColumn)
+}
+
+/// Takes `gpu0_util_pct` apart; a number with a leading zero or sign is no number of ours.
+fn gpu(name: &str) -> Option<(u32, &str)> {
+    let (number, field) = name.strip_prefix(GPU_PREFIX)?.split_once('_')?;
+    let value: u32 = number.parse().ok()?;
+    (value.to_string() == number).then_some((value, field))
 }
 
 macro_rules! fields {
@@ -165,6 +203,10 @@ fields! {
         PswpoutPages = "pswpout_pages" Counter,
         /// Times that somebody dropped the page cache.
         DropPagecacheCount = "drop_pagecache_count" Counter,
+        /// Times that an allocating task had to reclaim memory itself, over all zones.
+        AllocstallCount = "allocstall_count" Counter,
+        /// Tasks that the kernel killed for want of memory.
+        OomKillCount = "oom_kill_count" Counter,
     }
 }
 
@@ -214,6 +256,78 @@ fields! {
         /// Share of this interval with at least one I/O in flight. Saturates at one outstanding
         /// I/O: on NVMe it is not a share of capacity.
         UtilPct = "util_pct" Gauge,
+        /// The temperature that the drive's controller reports. Read about once a second, and
+        /// absent at the ticks between; absent for a partition.
+        TempC = "temp_c" Gauge,
+    }
+}
+
+fields! {
+    /// Values of one GPU (NVML). A reading appears once, at the tick after it was taken; at the
+    /// ticks between, and where the device does not support a value, it is absent.
+    Gpu {
+        /// Share of the driver's last sample period, up to a second, with a kernel running.
+        UtilPct = "util_pct" Gauge,
+        /// The clock of the streaming multiprocessors.
+        SmClockMhz = "sm_clock_mhz" Gauge,
+        /// Power drawn.
+        PowerMw = "power_mw" Gauge,
+        /// The die's temperature.
+        TempC = "temp_c" Gauge,
+        /// Why the clocks are held back, as bits (nvmlClocksEventReasons); 1 is idle.
+        ThrottleReasons = "throttle_reasons" Gauge,
+        /// Memory of its own in use; absent where it shares the host's.
+        MemUsedBytes = "mem_used_bytes" Gauge,
+        /// Memory of its own; absent where it shares the host's.
+        MemTotalBytes = "mem_total_bytes" Gauge,
+        /// Memory of all compute processes, summed: the host's where it shares that.
+        ProcessBytes = "process_bytes" Gauge,
+    }
+}
+
+fields! {
+    /// Values of the server under test: all processes of its tree. A reading appears once, at
+    /// the tick after it was taken, about once a second; it is absent at the ticks between.
+    Server {
+        /// CPU time in user mode. Processes that ended are kept in this and all other counters.
+        CpuUsrMs = "cpu_usr_ms" Counter,
+        /// CPU time in the kernel.
+        CpuSysMs = "cpu_sys_ms" Counter,
+        /// Page faults that needed I/O.
+        MajfaultCount = "majfault_count" Counter,
+        /// Bytes that the processes caused to be read from storage (/proc/PID/io).
+        ReadBytes = "read_bytes" Counter,
+        /// Bytes that the processes caused to be written to storage (/proc/PID/io).
+        WriteBytes = "write_bytes" Counter,
+        /// Resident anonymous memory. Memory that the GPU's driver allocates is not in it.
+        RssAnonBytes = "rss_anon_bytes" Gauge,
+        /// Resident pages of files, each process's own count.
+        RssFileBytes = "rss_file_bytes" Gauge,
+        /// Processes.
+        ProcessesCount = "processes_count" Gauge,
+        /// Threads of all processes.
+        ThreadsCount = "threads_count" Gauge,
+        /// Threads in uninterruptible sleep (D): mostly waiting for storage.
+        ThreadsDCount = "threads_d_count" Gauge,
+        /// Bytes that the control group read, over all devices (io.stat).
+        CgroupReadBytes = "cgroup_read_bytes" Counter,
+        /// Bytes that the control group wrote, over all devices (io.stat).
+        CgroupWriteBytes = "cgroup_write_bytes" Counter,
+        /// Memory charged to the control group, page cache included.
+        CgroupMemBytes = "cgroup_mem_bytes" Gauge,
+    }
+}
+
+fields! {
+    /// The watched files in the page cache. A reading appears once, at the tick after it was
+    /// taken, about once a second; it is absent at the ticks between.
+    Cache {
+        /// Size of the files.
+        FileBytes = "file_bytes" Gauge,
+        /// Their bytes in the page cache.
+        ResidentBytes = "resident_bytes" Gauge,
+        /// Of these, bytes that wait to be written back; absent where only `mincore` can look.
+        DirtyBytes = "dirty_bytes" Gauge,
     }
 }
 
@@ -224,9 +338,17 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_host_column_reads_back() {
-        for &field in Host::ALL {
-            let column = Column::Host(field);
+    fn every_column_of_a_fixed_name_reads_back() {
+        let host = Host::ALL.iter().map(|&field| Column::Host(field));
+        let server = Server::ALL.iter().map(|&field| Column::Server(field));
+        let cache = Cache::ALL.iter().map(|&field| Column::Cache(field));
+        let gpus = [0, 7, u32::MAX];
+        let gpus = gpus.iter().flat_map(|&number| {
+            Gpu::ALL
+                .iter()
+                .map(move |&field| Column::Gpu(number, field))
+        });
+        for column in host.chain(server).chain(cache).chain(gpus) {
             assert_eq!(column.to_string().parse(), Ok(column));
         }
     }
@@ -246,6 +368,12 @@ mod tests {
             "disk_",
             "disk_reads_count",
             "disk_vda_speed_mph",
+            "gpu_util_pct",
+            "gpu00_util_pct",
+            "gpu-1_util_pct",
+            "gpu0_speed_mph",
+            "server_",
+            "cache_hits",
         ] {
             assert_eq!(name.parse::<Column>(), Err(UnknownColumn), "{name}");
         }

@@ -25,7 +25,7 @@ mod table;
 mod telemetry;
 mod tokens;
 
-pub use columns::{Column, Device, Host, Kind};
+pub use columns::{Cache, Column, Device, Gpu, Host, Kind, Server};
 pub use cpu::{CoreRow, CpuTimes};
 pub use error::RecordError;
 pub use layout::{RunDir, RunId, SessionDir};
