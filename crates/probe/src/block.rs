@@ -143,6 +143,8 @@ fn value(field: Device, raw: &BlockStat, times: &LongTimes, gauges: &BlockGauges
         Device::WAwaitMs => gauges.w_await_ms.into(),
         Device::AquSz => gauges.aqu_sz.into(),
         Device::UtilPct => gauges.util_pct.into(),
+        // From the controller, not from the block layer.
+        Device::TempC => Value::Absent,
     }
 }
 

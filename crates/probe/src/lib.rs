@@ -13,6 +13,7 @@
 //! A sensor that is missing or breaks leaves its columns absent, never 0. It is reported once
 //! ([`Fault`]) and stops nothing else.
 
+mod background;
 mod block;
 mod error;
 mod kept_file;

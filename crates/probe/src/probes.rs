@@ -2,6 +2,7 @@
 
 use crate::{
     Fault, Roots, Sensor,
+    background::Section,
     block::BlockProbe,
     device,
     kept_file::Source,
@@ -23,6 +24,8 @@ pub struct Probes {
     disks: Vec<BlockProbe>,
     /// The place of the device under test in `disks`.
     under_test: Option<usize>,
+    /// Sensors with threads of their own.
+    sections: Vec<Section>,
     columns: Vec<Column>,
     faults: Vec<Fault>,
 }
@@ -58,6 +61,7 @@ impl Probes {
             paging,
             under_test: disks.iter().position(|disk| Some(disk.name()) == name),
             columns: columns(&disks),
+            sections: temperatures(roots, &disks),
             disks,
             faults,
         }
@@ -140,6 +144,11 @@ impl Probes {
         if let Some(paging) = self.paging.read(faults) {
             fill_paging(host, paging);
         }
+        for section in &mut self.sections {
+            let values = &mut row.values[section.at.clone()];
+            values.fill(Value::Absent);
+            section.sensor.fill(values);
+        }
         live
     }
 }
@@ -151,6 +160,25 @@ fn columns(disks: &[BlockProbe]) -> Vec<Column> {
         Device::ALL.iter().map(column)
     });
     host.chain(disks).collect()
+}
+
+/// The temperature of every whole disk that has a sensor. One that has none is no fault: virtual
+/// disks have none, and NVMe's needs CONFIG_NVME_HWMON.
+fn temperatures(roots: &Roots, disks: &[BlockProbe]) -> Vec<Section> {
+    let places = (Host::ALL.len()..).step_by(Device::ALL.len());
+    let whole = disks
+        .iter()
+        .zip(places)
+        .filter(|(disk, _)| device::is_whole(roots, disk.name()));
+    whole
+        .filter_map(|(disk, start)| {
+            let file = device::temperature::file(roots, disk.name())?;
+            let sensor = Box::new(device::temperature::watch(&file).ok()?);
+            let place = start + Device::TempC as usize;
+            let at = place..place + 1;
+            Some(Section { at, sensor })
+        })
+        .collect()
 }
 
 /// Places values; a `Host` field's number is its place, because the columns begin with all of
@@ -211,6 +239,8 @@ fn fill_paging(host: &mut [Value], paging: &Vmstat) {
             (Host::PswpinPages, paging.pswpin),
             (Host::PswpoutPages, paging.pswpout),
             (Host::DropPagecacheCount, paging.drop_pagecache),
+            (Host::AllocstallCount, paging.allocstall),
+            (Host::OomKillCount, paging.oom_kill),
         ],
     );
 }

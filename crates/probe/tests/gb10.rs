@@ -103,13 +103,19 @@ fn every_value_reads_right() {
         .filter(|(_, value)| **value == Value::Absent)
         .map(|(column, _)| column.to_string())
         .collect();
-    let awaits = |disk: &str| {
+    // The temperature is read beside the sampler, and shown once.
+    let mut absent: Vec<_> = absent.iter().map(String::as_str).collect();
+    absent.retain(|name| *name != "disk_nvme0n1_temp_c");
+    assert_eq!(
+        absent,
         [
-            format!("disk_{disk}_r_await_ms"),
-            format!("disk_{disk}_w_await_ms"),
+            "disk_nvme0n1_r_await_ms",
+            "disk_nvme0n1_w_await_ms",
+            "disk_nvme0n1p2_r_await_ms",
+            "disk_nvme0n1p2_w_await_ms",
+            "disk_nvme0n1p2_temp_c",
         ]
-    };
-    assert_eq!(absent, [awaits("nvme0n1"), awaits("nvme0n1p2")].concat());
+    );
 }
 
 #[test]
@@ -150,4 +156,32 @@ fn a_kernel_without_psi_leaves_its_columns_empty() {
     };
     assert_eq!(row.values[place(Host::PsiIoSomeUs)], Value::Absent);
     assert_ne!(row.values[place(Host::MemTotalBytes)], Value::Absent);
+}
+
+#[test]
+fn the_temperature_comes_once_from_the_drives_own_controller() {
+    let probes = Probes::open(&gb10(), Some(&root_device()));
+    let column = Column::Device("nvme0n1".to_owned(), Device::TempC);
+    let place = probes
+        .columns()
+        .iter()
+        .position(|other| *other == column)
+        .unwrap();
+    let (send, received) = mpsc::channel();
+    let sampler = Sampler::start(
+        probes,
+        SampleInterval::DEFAULT,
+        SessionClock::start(),
+        move |row, _| {
+            let _ = send.send(row.values[place]);
+        },
+    )
+    .unwrap();
+    let values: Vec<_> = received.iter().take(6).collect();
+    sampler.stop();
+    let present: Vec<_> = values
+        .iter()
+        .filter(|value| **value != Value::Absent)
+        .collect();
+    assert_eq!(present, [&Value::Real(47.85)]);
 }

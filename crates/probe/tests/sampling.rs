@@ -91,7 +91,7 @@ fn counters_do_not_fall_and_cores_sum_to_the_whole() {
     };
     let disk = probes.columns().iter().find_map(|column| match column {
         Column::Device(name, _) => Some(name.clone()),
-        Column::Host(_) => None,
+        _ => None,
     });
     let mut places = vec![
         place(Column::Host(Host::CpuUsrMs)),

@@ -1,8 +1,11 @@
-//! Block devices: which one holds a path, and which ones to sample.
+//! Block devices: which one holds a path, what it is, and which ones to sample.
 
+mod facts;
 mod sysfs;
+pub(crate) mod temperature;
 mod under_test;
 
+pub use facts::{DiskFacts, MountFacts, PcieLink, disk_facts, mount_facts};
 pub use under_test::resolve;
 
 use crate::Roots;
@@ -23,6 +26,11 @@ pub(crate) fn to_sample(roots: &Roots, under_test: Option<&DeviceUnderTest>) -> 
         }
     }
     names
+}
+
+/// Whether the name is a whole device's, not a partition's.
+pub(crate) fn is_whole(roots: &Roots, name: &str) -> bool {
+    sysfs::by_name(roots, name).is_some_and(|located| located.partition.is_none())
 }
 
 /// The model of a whole device. A mapped device (dm, md) has none of its own: if it lies on one

@@ -27,6 +27,30 @@ impl BlockDevice {
         name(&self.dir)
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder of the hardware that the device stands for.
+    pub(super) fn hardware(&self) -> Option<PathBuf> {
+        fs::canonicalize(self.dir.join("device")).ok()
+    }
+
+    /// The folder of the NVMe controller. A namespace with several lies below their subsystem:
+    /// then the first that is live.
+    pub(super) fn controller(&self) -> Option<PathBuf> {
+        let parent = self.hardware()?;
+        if is_controller(&name(&parent)) {
+            return Some(parent);
+        }
+        let controllers = entries(&parent)
+            .into_iter()
+            .filter(|name| is_controller(name));
+        controllers
+            .filter_map(|name| fs::canonicalize(parent.join(name)).ok())
+            .find(|dir| trimmed(&dir.join("state")).is_none_or(|state| state == "live"))
+    }
+
     pub(super) fn model(&self) -> Option<String> {
         trimmed(&self.dir.join("device/model"))
     }
@@ -37,6 +61,12 @@ impl BlockDevice {
         let located = slaves.iter().filter_map(|slave| by_name(roots, slave));
         located.map(|located| located.whole).collect()
     }
+}
+
+/// `nvme0`, but neither `nvme0n1` nor `nvme-subsys0`.
+fn is_controller(name: &str) -> bool {
+    name.strip_prefix("nvme")
+        .is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// The device with this number.
@@ -84,7 +114,7 @@ pub(super) fn real_disks(roots: &Roots) -> Vec<String> {
 }
 
 /// The names in a folder, sorted; none if it is not there.
-fn entries(dir: &Path) -> Vec<String> {
+pub(super) fn entries(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
         .into_iter()
         .flatten()
@@ -94,13 +124,13 @@ fn entries(dir: &Path) -> Vec<String> {
     names
 }
 
-fn trimmed(file: &Path) -> Option<String> {
+pub(super) fn trimmed(file: &Path) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn name(dir: &Path) -> String {
+pub(super) fn name(dir: &Path) -> String {
     let name = dir.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
 }

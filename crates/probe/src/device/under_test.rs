@@ -31,6 +31,13 @@ pub fn resolve(roots: &Roots, path: &Path) -> DeviceUnderTest {
     describe(roots, path, mount, found)
 }
 
+/// The nearest existing part of `path`, and the mount that holds it.
+pub(super) fn file_and_mount(roots: &Roots, path: &Path) -> Option<(PathBuf, Mount)> {
+    let (file, id) = look_up(path).ok()?;
+    let mount = mount_of(&mounts(roots), &file, id)?.clone();
+    Some((file, mount))
+}
+
 fn describe(
     roots: &Roots,
     path: &Path,

@@ -73,6 +73,10 @@ pub struct Vmstat {
     pub pswpout: Option<u64>,
     /// Times that the page cache was dropped by hand.
     pub drop_pagecache: Option<u64>,
+    /// Direct reclaims, summed over the zones, each of which has a line.
+    pub allocstall: Option<u64>,
+    /// Tasks killed for want of memory.
+    pub oom_kill: Option<u64>,
 }
 
 /// Parses /proc/vmstat.
@@ -92,10 +96,12 @@ pub fn vmstat(text: &[u8], into: &mut Vmstat) -> Result<(), ParseError> {
             b"pswpin" => &mut into.pswpin,
             b"pswpout" => &mut into.pswpout,
             b"drop_pagecache" => &mut into.drop_pagecache,
+            b"oom_kill" => &mut into.oom_kill,
+            key if key.starts_with(b"allocstall") => &mut into.allocstall,
             _ => continue,
         };
         let value = number(value).ok_or_else(|| ParseError::new(text, line, "a count"))?;
-        *slot = Some(value);
+        *slot = Some(slot.unwrap_or(0).saturating_add(value));
     }
     if into.pgmajfault.is_none() {
         return Err(ParseError::new(text, text, "a line `pgmajfault`"));
@@ -125,6 +131,15 @@ mod tests {
         assert_eq!((raw.pswpin, raw.pswpout), (Some(7), Some(0)));
         vmstat(b"pgmajfault 6\n", &mut raw).unwrap();
         assert_eq!((raw.pgmajfault, raw.pswpin), (Some(6), None));
+        assert_eq!(raw.allocstall, None);
+    }
+
+    #[test]
+    fn stalls_are_summed_over_zones() {
+        let mut raw = Vmstat::default();
+        let text = b"pgmajfault 1\nallocstall_dma 0\nallocstall_normal 5\nallocstall_movable 7\n";
+        vmstat(text, &mut raw).unwrap();
+        assert_eq!(raw.allocstall, Some(12));
     }
 
     #[test]
