@@ -12,7 +12,11 @@ use std::{
     fs::File,
     io,
     os::fd::AsRawFd as _,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
 };
 
@@ -38,12 +42,22 @@ impl Ring {
 }
 
 /// Tells the thread that there is a request, or that there will be none.
-pub(super) struct Waker(Arc<EventFd>);
+pub(super) struct Waker(Arc<Bell>);
+
+/// What the thread sleeps by.
+struct Bell {
+    event: EventFd,
+    /// The thread is about to sleep, or asleep, and has not been woken. While it is awake it looks
+    /// at the inbox by itself, and no system call is needed.
+    asleep: AtomicBool,
+}
 
 impl Waker {
     pub(super) fn wake(&self) {
-        // It can only fail when the count is full, and then the thread is awake already.
-        let _ = self.0.write(1);
+        if self.0.asleep.swap(false, Ordering::SeqCst) {
+            // It can only fail when the count is full, and then the thread is awake already.
+            let _ = self.0.event.write(1);
+        }
     }
 }
 
@@ -54,13 +68,16 @@ pub(super) fn start(
     on_done: OnDone,
 ) -> io::Result<(Waker, JoinHandle<()>)> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-    let event = Arc::new(EventFd::from_value_and_flags(0, flags)?);
-    let waker = Waker(Arc::clone(&event));
+    let bell = Arc::new(Bell {
+        event: EventFd::from_value_and_flags(0, flags)?,
+        asleep: AtomicBool::new(false),
+    });
+    let waker = Waker(Arc::clone(&bell));
     let mut worker = Worker {
         ring: ring.ring,
         depth: ring.depth,
         file,
-        event,
+        bell,
         inbox,
         on_done,
         under_way: HashMap::new(),
@@ -79,7 +96,7 @@ struct Worker {
     ring: IoUring,
     depth: usize,
     file: File,
-    event: Arc<EventFd>,
+    bell: Arc<Bell>,
     inbox: mpsc::Receiver<Request>,
     on_done: OnDone,
     /// What the kernel works on: its buffers must stay where they are.
@@ -94,6 +111,9 @@ impl Worker {
         self.watch_event()?;
         loop {
             self.take_requests()?;
+            // What came before this is found by the second look, what comes after it rings.
+            self.bell.asleep.store(true, Ordering::SeqCst);
+            self.take_requests()?;
             if self.closed && self.under_way.is_empty() {
                 return Ok(());
             }
@@ -102,6 +122,7 @@ impl Worker {
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => continue,
                 Err(error) => return Err(error),
             }
+            self.bell.asleep.store(false, Ordering::SeqCst);
             self.reap()?;
         }
     }
@@ -137,7 +158,7 @@ impl Worker {
     }
 
     fn watch_event(&mut self) -> io::Result<()> {
-        let fd = Fd(self.event.as_raw_fd());
+        let fd = Fd(self.bell.event.as_raw_fd());
         let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).build();
         self.push(&poll.user_data(WAKE))
     }
@@ -167,7 +188,7 @@ impl Worker {
         }
         if woken {
             // Empty is as good as read: the poll is what counts.
-            let _ = self.event.read();
+            let _ = self.bell.event.read();
             self.watch_event()?;
         }
         Ok(())
