@@ -26,6 +26,7 @@ mod schedule;
 pub mod device;
 pub mod gauges;
 pub mod host;
+pub mod nvme;
 pub mod parse;
 pub mod rates;
 
