@@ -146,11 +146,7 @@ impl Pieces {
 
     fn take(&mut self) -> Result<(), StorageError> {
         let mut piece = Region::new(PIECE as usize, "the ballast")?;
-        piece.populate().map_err(|errno| StorageError::Map {
-            what: "the ballast",
-            bytes: Bytes(PIECE),
-            source: errno.into(),
-        })?;
+        piece.populate("the ballast")?;
         if let Err(error) = piece.lock()
             && !self.unlocked
         {

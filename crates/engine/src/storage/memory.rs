@@ -11,6 +11,9 @@ use std::{ffi::c_void, fs::File, num::NonZeroUsize, ops::Range, ptr::NonNull, sl
 /// What direct I/O aligns to. No common device or file system asks for more.
 pub(crate) const ALIGNMENT: usize = 4096;
 
+/// What must stay available beside what is taken.
+const SPARE: u64 = 256 << 20;
+
 /// From this size on a region is worth huge pages.
 const HUGE_PAGE: usize = 2 << 20;
 
@@ -23,6 +26,23 @@ pub(crate) fn align_up(bytes: usize) -> usize {
 pub(crate) fn available() -> Option<Bytes> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     parse_available(&text)
+}
+
+/// Taking more than there is would end in the OOM killer, which may choose another process.
+pub(crate) fn refuse_more_than_available(
+    wanted: Bytes,
+    what: &'static str,
+) -> Result<(), StorageError> {
+    match available() {
+        Some(available) if available.0 < wanted.0.saturating_add(SPARE) => {
+            Err(StorageError::NoMemory {
+                what,
+                wanted,
+                available,
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn parse_available(meminfo: &str) -> Option<Bytes> {
@@ -78,9 +98,14 @@ impl Region {
     }
 
     /// Takes all pages now, so that they really are in memory.
-    pub(crate) fn populate(&mut self) -> Result<(), Errno> {
-        self.0
-            .advise(0..self.0.len, MmapAdvise::MADV_POPULATE_WRITE)
+    pub(crate) fn populate(&mut self, what: &'static str) -> Result<(), StorageError> {
+        let all = 0..self.0.len;
+        let taken = self.0.advise(all, MmapAdvise::MADV_POPULATE_WRITE);
+        taken.map_err(|errno| StorageError::Map {
+            what,
+            bytes: Bytes(self.0.len as u64),
+            source: errno.into(),
+        })
     }
 
     /// Keeps all pages from being swapped out.
@@ -184,7 +209,7 @@ mod tests {
         assert_eq!(region.bytes().as_ptr().addr() % ALIGNMENT, 0);
         assert!(region.bytes().iter().all(|b| *b == 0));
         region.bytes_mut()[5000] = 7;
-        region.populate().unwrap();
+        region.populate("a test").unwrap();
         assert_eq!(region.bytes()[5000], 7);
         assert!(Region::new(0, "nothing").is_err());
     }
@@ -205,5 +230,11 @@ mod tests {
         assert_eq!(parse_available(text), Some(Bytes(42 << 10)));
         assert_eq!(parse_available("MemTotal: 1 kB\n"), None);
         assert!(available().is_some());
+        assert!(refuse_more_than_available(Bytes(0), "nothing").is_ok());
+        let error = refuse_more_than_available(Bytes(1 << 60), "dreaming").unwrap_err();
+        assert!(
+            error.to_string().starts_with("dreaming needs 1048576 TiB"),
+            "{error}"
+        );
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! - pure: `agenda` (what is due when), `http` (reading requests), `canned` (the answers' bytes),
 //!   [`TruthReport`];
-//! - edges: `connection` (one socket and the kernel's receive timestamps), `server` (the loop).
+//! - edges: `connection` (one socket and the kernel's receive timestamps), `process`
+//!   (its own limits), `server` (the loop).
 //!
 //! A request's tokens are due at its own arrival + delay + k / rate, so streams that start at
 //! different times never fall into step. If the server is late, the record says when the token
@@ -18,6 +19,7 @@ mod agenda;
 mod canned;
 mod connection;
 mod http;
+mod process;
 mod report;
 mod server;
 

@@ -6,20 +6,16 @@ use super::{
     canned::{self, Canned, STREAM_HEAD},
     connection::{Connection, Received, Sent},
     http::{self, Ask, Reply},
+    process::{pin, raise_file_limit, thread_cpu_us},
     report::{RequestTimes, TruthReport},
 };
 use crate::pace;
 use clock::MonoNs;
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    sys::{
-        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
-        socket::{Backlog, listen},
-        time::{TimeSpec, TimeValLike as _},
-        timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
-    },
-    unistd::Pid,
+use nix::sys::{
+    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    socket::{Backlog, listen},
+    time::{TimeSpec, TimeValLike as _},
+    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 use std::{
     io,
@@ -379,30 +375,4 @@ impl Server {
         report.cpu_us = thread_cpu_us();
         report
     }
-}
-
-fn pin(cpu: usize) -> Result<(), TruthError> {
-    let pin = |errno: nix::Error| TruthError::Pin {
-        cpu,
-        source: errno.into(),
-    };
-    let mut cpus = CpuSet::new();
-    cpus.set(cpu).map_err(pin)?;
-    sched_setaffinity(Pid::from_raw(0), &cpus).map_err(pin)
-}
-
-/// Thousands of clients need thousands of descriptors; the soft limit is often 1,024.
-fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit on open files stays as it is");
-    }
-}
-
-fn thread_cpu_us() -> u64 {
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| {
-        let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-        u64::try_from(micros).unwrap_or(0)
-    })
 }

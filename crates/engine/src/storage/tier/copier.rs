@@ -11,11 +11,12 @@ use super::{
     index::{DiskSlot, HostSlot},
 };
 use crate::{
+    config::Bytes,
     sched::BlockHash,
     storage::{
         StorageError,
         disk::{Buffer, Direction, DiskQueue, Request},
-        memory::Region,
+        memory::{self, Region},
     },
 };
 use std::{
@@ -54,7 +55,7 @@ impl Copier {
         let frame = shape.frame_len() as usize;
         let host = match host_blocks {
             0 => None,
-            blocks => Some(Region::new(blocks as usize * frame, "the KV memory tier")?),
+            blocks => Some(take_memory(blocks as usize * frame)?),
         };
         let worker = Worker {
             shape,
@@ -93,6 +94,15 @@ impl Drop for Copier {
             let _ = thread.join();
         }
     }
+}
+
+/// All of the memory tier at once, as an engine would pin it: no block waits for a page later.
+fn take_memory(len: usize) -> Result<Region, StorageError> {
+    const WHAT: &str = "the KV memory tier";
+    memory::refuse_more_than_available(Bytes(len as u64), WHAT)?;
+    let mut region = Region::new(len, WHAT)?;
+    region.populate(WHAT)?;
+    Ok(region)
 }
 
 struct Worker {

@@ -20,8 +20,6 @@ use std::{
 const READERS: usize = 4;
 /// Bytes of one read.
 const CHUNK: usize = 8 << 20;
-/// What must stay available beside the weights.
-const SPARE: u64 = 256 << 20;
 
 /// Weights in memory; dropping them gives it back.
 #[derive(Debug)]
@@ -43,7 +41,7 @@ pub(crate) fn load(weights: &Weights) -> Result<Loaded, StorageError> {
     let file = options.open(&weights.path).map_err(failed("open"))?;
     let identity = check(weights, &file)?;
     let len = identity.len as usize;
-    refuse_without_memory(identity.len)?;
+    memory::refuse_more_than_available(Bytes(identity.len), "loading the weights")?;
     // Direct reads end on a boundary, which may be behind the file's end.
     let mut region = Region::new(align_up(len), "the weights")?;
     read_all(&file, region.bytes_mut(), len).map_err(failed("read"))?;
@@ -60,20 +58,6 @@ pub(crate) fn load(weights: &Weights) -> Result<Loaded, StorageError> {
         _memory: region,
         report,
     })
-}
-
-/// Taking more than there is would end in the OOM killer, which may choose another process.
-fn refuse_without_memory(wanted: u64) -> Result<(), StorageError> {
-    match memory::available() {
-        Some(available) if available.0 < wanted.saturating_add(SPARE) => {
-            Err(StorageError::NoMemory {
-                what: "loading the weights",
-                wanted: Bytes(wanted),
-                available,
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Fills `memory` with the first `len` bytes of `file`, by several threads.

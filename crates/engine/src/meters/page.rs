@@ -1,179 +1,15 @@
-//! What the engine counts, and the Prometheus text of it. Names are vLLM's where they mean the
-//! same; what only this engine knows is called `spillpoint:`.
+//! The Prometheus exposition text.
 
+use super::{Counts, Facts};
 use crate::{
-    config::Bytes,
-    ledger::{Outcome, RequestTruth},
     sched::Tally,
     storage::{
         adapters::{AdapterCounts, AdapterRead},
         tier::TierCounts,
-        weights::LoadReport,
     },
 };
 use clock::MonoNs;
-use std::{
-    fmt::Write as _,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-
-/// What stands on the page beside the counts.
-pub(crate) struct Facts<'a> {
-    /// The name served.
-    pub(crate) model: &'a str,
-    /// The KV cache's settings, as labels.
-    pub(crate) settings: &'a str,
-    /// When the engine started.
-    pub(crate) started: MonoNs,
-    /// Memory held as ballast.
-    pub(crate) ballast: Option<Bytes>,
-}
-
-/// Everything counted since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Meters(Mutex<Counts>);
-
-#[derive(Clone, Debug, Default)]
-struct Counts {
-    tally: Tally,
-    tier: Option<TierCounts>,
-    steps: u64,
-    lateness: Duration,
-    loaded: Option<LoadReport>,
-    paged_bytes: u64,
-    paged_wait: Duration,
-    adapters: AdapterRead,
-    stop: u64,
-    length: u64,
-    abort: u64,
-    first_token: Histogram,
-    inter_token: Histogram,
-    end_to_end: Histogram,
-    queue: Histogram,
-    prefill: Histogram,
-    decode: Histogram,
-}
-
-impl Meters {
-    /// The scheduler's state as of now.
-    pub(crate) fn publish(&self, tally: Tally, tier: Option<TierCounts>) {
-        let mut counts = self.lock();
-        counts.tally = tally;
-        counts.tier = tier;
-    }
-
-    /// A step ended, this long after it was due.
-    pub(crate) fn step(&self, late: Duration) {
-        let mut counts = self.lock();
-        counts.steps += 1;
-        counts.lateness += late;
-    }
-
-    /// The weights are in memory.
-    pub(crate) fn loaded(&self, report: LoadReport) {
-        self.lock().loaded = Some(report);
-    }
-
-    /// A step read `bytes` of weights from the device and waited `wait` beyond computing.
-    pub(crate) fn paged(&self, bytes: u64, wait: Duration) {
-        let mut counts = self.lock();
-        counts.paged_bytes += bytes;
-        counts.paged_wait += wait;
-    }
-
-    /// An adapter was read.
-    pub(crate) fn adapter_read(&self, read: AdapterRead) {
-        let mut counts = self.lock();
-        counts.adapters.file_bytes += read.file_bytes;
-        counts.adapters.device_bytes += read.device_bytes;
-        counts.adapters.took += read.took;
-    }
-
-    /// A request ended.
-    pub(crate) fn finished(&self, truth: &RequestTruth) {
-        let mut counts = self.lock();
-        match truth.outcome {
-            Outcome::Stop => counts.stop += 1,
-            Outcome::Length => counts.length += 1,
-            Outcome::Aborted => counts.abort += 1,
-        }
-        let arrival = truth.arrival_ns;
-        if let Some(scheduled) = truth.scheduled_ns {
-            counts.queue.add(scheduled.since(arrival));
-            if let Some(prefilled) = truth.prefill_done_ns {
-                counts.prefill.add(prefilled.since(scheduled));
-            }
-        }
-        if let (Some(first), Some(last)) = (truth.token_ns.first(), truth.token_ns.last()) {
-            counts.first_token.add(first.since(arrival));
-            counts.decode.add(last.since(*first));
-            counts.end_to_end.add(last.since(arrival));
-        }
-        for gap in truth.token_ns.windows(2) {
-            counts.inter_token.add(gap[1].since(gap[0]));
-        }
-    }
-
-    /// The exposition text.
-    pub(crate) fn render(&self, facts: &Facts<'_>) -> String {
-        let counts = self.lock().clone();
-        let mut page = Page::new(facts.model);
-        page.scheduler(&counts.tally);
-        for (reason, value) in [
-            ("stop", counts.stop),
-            ("length", counts.length),
-            ("abort", counts.abort),
-        ] {
-            let labels = format!("finished_reason=\"{reason}\"");
-            let help = "Requests that ended, by reason.";
-            page.labelled(
-                "vllm:request_success_total",
-                "counter",
-                help,
-                &labels,
-                value as f64,
-            );
-        }
-        page.histogram("vllm:time_to_first_token_seconds", &counts.first_token);
-        page.histogram("vllm:inter_token_latency_seconds", &counts.inter_token);
-        page.histogram("vllm:e2e_request_latency_seconds", &counts.end_to_end);
-        page.histogram("vllm:request_queue_time_seconds", &counts.queue);
-        page.histogram("vllm:request_prefill_time_seconds", &counts.prefill);
-        page.histogram("vllm:request_decode_time_seconds", &counts.decode);
-        let help = "The KV cache's settings.";
-        page.labelled("vllm:cache_config_info", "gauge", help, facts.settings, 1.0);
-        page.counter(
-            "spillpoint:steps_total",
-            "Steps computed.",
-            counts.steps as f64,
-        );
-        page.counter(
-            "spillpoint:step_lateness_seconds_total",
-            "How late steps ended in all: the engine's own error.",
-            counts.lateness.as_secs_f64(),
-        );
-        page.weights(&counts);
-        if let Some(tier) = &counts.tier {
-            page.tier(tier, &counts.tally);
-        }
-        if let Some(adapters) = counts.tally.adapters {
-            page.adapters(adapters, counts.adapters);
-        }
-        if let Some(held) = facts.ballast {
-            let help = "Memory taken so that others have less.";
-            page.gauge("spillpoint:ballast_bytes", help, held.0 as f64);
-        }
-        let up = MonoNs::now().since(facts.started).as_secs_f64();
-        page.gauge("spillpoint:uptime_seconds", "Time since the start.", up);
-        page.text
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        // Nothing that panics runs under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use std::{fmt::Write as _, time::Duration};
 
 /// Upper bounds, in seconds, of all histograms.
 const BOUNDS: [f64; 20] = [
@@ -181,15 +17,17 @@ const BOUNDS: [f64; 20] = [
     10.0, 30.0, 60.0, 120.0,
 ];
 
+/// Spans, counted by length.
 #[derive(Clone, Debug, Default)]
-struct Histogram {
+pub(super) struct Histogram {
     buckets: [u64; BOUNDS.len()],
     count: u64,
     sum: f64,
 }
 
 impl Histogram {
-    fn add(&mut self, span: Duration) {
+    /// Counts a span.
+    pub(super) fn add(&mut self, span: Duration) {
         let seconds = span.as_secs_f64();
         if let Some(at) = BOUNDS.iter().position(|bound| seconds <= *bound) {
             self.buckets[at] += 1;
@@ -197,6 +35,59 @@ impl Histogram {
         self.count += 1;
         self.sum += seconds;
     }
+}
+
+/// The whole page.
+pub(super) fn render(counts: &Counts, facts: &Facts<'_>) -> String {
+    let mut page = Page::new(facts.model);
+    page.scheduler(&counts.tally);
+    for (reason, value) in [
+        ("stop", counts.stop),
+        ("length", counts.length),
+        ("abort", counts.abort),
+    ] {
+        let labels = format!("finished_reason=\"{reason}\"");
+        let help = "Requests that ended, by reason.";
+        page.labelled(
+            "vllm:request_success_total",
+            "counter",
+            help,
+            &labels,
+            value as f64,
+        );
+    }
+    page.histogram("vllm:time_to_first_token_seconds", &counts.first_token);
+    page.histogram("vllm:inter_token_latency_seconds", &counts.inter_token);
+    page.histogram("vllm:e2e_request_latency_seconds", &counts.end_to_end);
+    page.histogram("vllm:request_queue_time_seconds", &counts.queue);
+    page.histogram("vllm:request_prefill_time_seconds", &counts.prefill);
+    page.histogram("vllm:request_decode_time_seconds", &counts.decode);
+    let help = "The KV cache's settings.";
+    page.labelled("vllm:cache_config_info", "gauge", help, facts.settings, 1.0);
+    page.counter(
+        "spillpoint:steps_total",
+        "Steps computed.",
+        counts.steps as f64,
+    );
+    page.counter(
+        "spillpoint:step_lateness_seconds_total",
+        "How late steps ended in all: the engine's own error.",
+        counts.lateness.as_secs_f64(),
+    );
+    page.weights(counts);
+    if let Some(tier) = &counts.tier {
+        page.tier(tier, &counts.tally);
+    }
+    if let Some(adapters) = counts.tally.adapters {
+        page.adapters(adapters, counts.adapters);
+    }
+    if let Some(held) = facts.ballast {
+        let help = "Memory taken so that others have less.";
+        page.gauge("spillpoint:ballast_bytes", help, held.0 as f64);
+    }
+    let up = MonoNs::now().since(facts.started).as_secs_f64();
+    page.gauge("spillpoint:uptime_seconds", "Time since the start.", up);
+    page.text
 }
 
 /// The text under construction.
@@ -236,7 +127,7 @@ impl Page {
             "KV blocks in use; 1 is all.",
             used,
         );
-        for (name, help, value) in [
+        self.counters(&[
             (
                 "vllm:prefix_cache_queries_total",
                 "Prompt tokens looked up in the prefix cache.",
@@ -262,13 +153,11 @@ impl Page {
                 "Tokens generated.",
                 tally.generation_tokens,
             ),
-        ] {
-            self.counter(name, help, value as f64);
-        }
+        ]);
     }
 
     fn tier(&mut self, tier: &TierCounts, tally: &Tally) {
-        for (name, help, value) in [
+        self.counters(&[
             (
                 "vllm:external_prefix_cache_queries_total",
                 "Prompt tokens looked up in the KV tiers.",
@@ -299,6 +188,12 @@ impl Page {
                 "Blocks written to the disk tier.",
                 tier.disk_written_blocks,
             ),
+        ]);
+        self.tier_blocks(tier);
+    }
+
+    fn tier_blocks(&mut self, tier: &TierCounts) {
+        self.counters(&[
             (
                 "spillpoint:kv_host_read_blocks_total",
                 "Blocks read from the memory tier.",
@@ -324,9 +219,7 @@ impl Page {
                 "Reads and writes of the disk tier that the kernel failed.",
                 tier.failed_ios,
             ),
-        ] {
-            self.counter(name, help, value as f64);
-        }
+        ]);
     }
 
     fn adapters(&mut self, found: AdapterCounts, read: AdapterRead) {
@@ -379,6 +272,12 @@ impl Page {
             "How much longer steps took for that reason.",
             counts.paged_wait.as_secs_f64(),
         );
+    }
+
+    fn counters(&mut self, rows: &[(&'static str, &str, u64)]) {
+        for (name, help, value) in rows {
+            self.counter(name, help, *value as f64);
+        }
     }
 
     fn gauge(&mut self, name: &'static str, help: &str, value: f64) {
