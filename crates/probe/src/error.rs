@@ -30,6 +30,12 @@ pub enum ProbeError {
         /// What is wrong, and in which line.
         source: ParseError,
     },
+    /// The sensor's own thread could not be started.
+    #[error("cannot start its thread: {source}")]
+    Thread {
+        /// The system's answer.
+        source: io::Error,
+    },
 }
 
 /// One source of telemetry.
@@ -49,6 +55,10 @@ pub enum Sensor {
     MemoryPressure,
     /// One block device.
     Disk(String),
+    /// One GPU, by its number.
+    Gpu(u32),
+    /// The server's process tree, by the number of its first process.
+    Server(u32),
 }
 
 impl Sensor {
@@ -60,6 +70,7 @@ impl Sensor {
                  command line"
             }
             Sensor::Disk(_) => "check that the device is still there",
+            Sensor::Gpu(_) | Sensor::Server(_) => "raise the limit on processes (ulimit -u)",
             Sensor::Cpu | Sensor::Memory | Sensor::Paging => "check that /proc is mounted",
         }
     }
@@ -75,6 +86,8 @@ impl fmt::Display for Sensor {
             Sensor::IoPressure => f.write_str("I/O pressure"),
             Sensor::MemoryPressure => f.write_str("memory pressure"),
             Sensor::Disk(name) => write!(f, "disk {name}"),
+            Sensor::Gpu(number) => write!(f, "GPU {number}"),
+            Sensor::Server(pid) => write!(f, "server process {pid}"),
         }
     }
 }

@@ -25,10 +25,12 @@ mod schedule;
 
 pub mod device;
 pub mod gauges;
+pub mod gpu;
 pub mod host;
 pub mod nvme;
 pub mod parse;
 pub mod rates;
+pub mod server;
 
 pub use error::{Fault, ProbeError, Sensor};
 pub use live::Live;

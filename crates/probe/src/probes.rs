@@ -1,16 +1,19 @@
 //! All sensors, read together into one row.
 
 use crate::{
-    Fault, Roots, Sensor,
-    background::Section,
+    Fault, ProbeError, Roots, Sensor,
+    background::{Fill, Section},
     block::BlockProbe,
     device,
+    gpu::{self, GpuFacts},
     kept_file::Source,
     live::LiveReading,
     parse::{self, CpuStat, Meminfo, Pressure, UserHz, Vmstat},
+    server::{self, ServerProcess},
 };
 use clock::MonoNs;
-use record::{Column, CoreRow, Device, DeviceUnderTest, Host, TelemetryRow, Value};
+use record::{Column, CoreRow, Device, DeviceUnderTest, Gpu, Host, Server, TelemetryRow, Value};
+use std::io;
 
 /// The open sensors. Their columns are fixed when they are opened.
 pub struct Probes {
@@ -64,6 +67,45 @@ impl Probes {
             sections: temperatures(roots, &disks),
             disks,
             faults,
+        }
+    }
+
+    /// Adds the columns of these GPUs.
+    pub fn with_gpus(mut self, gpus: &[GpuFacts]) -> Self {
+        for gpu in gpus {
+            let columns = Gpu::ALL.iter().map(|&field| Column::Gpu(gpu.number, field));
+            self.add(Sensor::Gpu(gpu.number), columns, gpu::watch(gpu.number));
+        }
+        self
+    }
+
+    /// Adds the columns of the server's process tree and control group.
+    pub fn with_server(mut self, roots: &Roots, root: ServerProcess) -> Self {
+        let columns = Server::ALL.iter().map(|&field| Column::Server(field));
+        self.add(
+            Sensor::Server(root.pid),
+            columns,
+            server::watch(roots, root),
+        );
+        self
+    }
+
+    /// Adds columns at the end, filled by a sensor with a thread of its own.
+    fn add(
+        &mut self,
+        sensor: Sensor,
+        columns: impl Iterator<Item = Column>,
+        started: io::Result<Box<dyn Fill + Send>>,
+    ) {
+        let start = self.columns.len();
+        self.columns.extend(columns);
+        let at = start..self.columns.len();
+        match started {
+            Ok(sensor) => self.sections.push(Section { at, sensor }),
+            Err(source) => self.faults.push(Fault {
+                sensor,
+                error: ProbeError::Thread { source },
+            }),
         }
     }
 

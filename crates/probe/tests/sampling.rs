@@ -1,8 +1,8 @@
 //! The sampler on this machine: its schedule, its rows as `record` keeps them, its end.
 
 use clock::SessionClock;
-use probe::{Probes, Roots, SampleInterval, Sampler, device};
-use record::{Column, Device, Host, TelemetryWriter};
+use probe::{Probes, Roots, SampleInterval, Sampler, device, server};
+use record::{Column, Device, Host, Server, TelemetryWriter, Value};
 use std::{
     path::Path,
     sync::{
@@ -171,4 +171,35 @@ fn this_path_has_a_device_or_a_reason() {
     if memory.file_system.as_deref() == Some("tmpfs") {
         assert_eq!(memory.name, None);
     }
+}
+
+#[test]
+fn this_process_is_sampled_as_a_server() {
+    let roots = Roots::default();
+    let root = server::by_pid(&roots, std::process::id()).unwrap();
+    let probes = this_host().with_server(&roots, root);
+    let columns = probes.columns().to_vec();
+    let (send, received) = mpsc::channel();
+    let sampler = Sampler::start(
+        probes,
+        interval(100),
+        SessionClock::start(),
+        move |row, _| {
+            let _ = send.send(row.values.clone());
+        },
+    )
+    .unwrap();
+    let value = |values: &[Value], field| {
+        let column = Column::Server(field);
+        let place = columns.iter().position(|other| *other == column);
+        values[place.unwrap()]
+    };
+    let taken = |values: &Vec<Value>| value(values, Server::ThreadsCount) != Value::Absent;
+    let row = received.iter().take(20).find(taken).unwrap();
+    sampler.stop();
+    assert_eq!(value(&row, Server::ProcessesCount), Value::Int(1));
+    let Value::Int(resident) = value(&row, Server::RssAnonBytes) else {
+        panic!("every process has memory");
+    };
+    assert!(resident > 4096);
 }

@@ -8,7 +8,7 @@ mod under_test;
 pub use facts::{DiskFacts, MountFacts, PcieLink, disk_facts, mount_facts};
 pub use under_test::resolve;
 
-use crate::Roots;
+use crate::{Roots, parse::DeviceId};
 use record::DeviceUnderTest;
 use sysfs::BlockDevice;
 
@@ -26,6 +26,16 @@ pub(crate) fn to_sample(roots: &Roots, under_test: Option<&DeviceUnderTest>) -> 
         }
     }
     names
+}
+
+/// The numbers of the real whole disks.
+pub(crate) fn real_disk_ids(roots: &Roots) -> Vec<DeviceId> {
+    let disks = sysfs::real_disks(roots).into_iter();
+    let ids = disks.filter_map(|disk| {
+        let file = roots.sys.join("block").join(disk).join("dev");
+        DeviceId::parse(sysfs::trimmed(&file)?.as_bytes())
+    });
+    ids.collect()
 }
 
 /// Whether the name is a whole device's, not a partition's.

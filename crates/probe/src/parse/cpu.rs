@@ -41,7 +41,8 @@ impl UserHz {
         Self(hz.filter(|&hz| hz > 0).unwrap_or(100))
     }
 
-    fn ms(self, ticks: u64) -> u64 {
+    /// Ticks as milliseconds.
+    pub fn ms(self, ticks: u64) -> u64 {
         let ms = u128::from(ticks) * 1000 / u128::from(self.0);
         u64::try_from(ms).unwrap_or(u64::MAX)
     }

@@ -12,6 +12,7 @@ mod memory;
 mod mounts;
 mod os_release;
 mod pressure;
+mod process;
 
 pub use block::{BlockStat, Discards, DiskStats, Flushes, block_stat, diskstats};
 pub use cpu::{CoreTicks, CpuStat, CpuTicks, UserHz, cpu_stat};
@@ -20,6 +21,10 @@ pub use memory::{Meminfo, Vmstat, meminfo, vmstat};
 pub use mounts::{DeviceId, Mount, mountinfo};
 pub use os_release::pretty_name;
 pub use pressure::{Pressure, pressure};
+pub use process::{
+    CgroupLine, GroupIo, PidIo, PidMemory, PidStat, cgroups, group_io, listening_inodes, pid_io,
+    pid_memory, pid_stat,
+};
 
 /// A line that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +129,12 @@ mod tests {
             let _ = cpu_list(&text);
             cpuinfo(&text);
             pretty_name(&text);
+            let _ = pid_stat(&text);
+            pid_io(&text);
+            pid_memory(&text);
+            cgroups(&text);
+            listening_inodes(&text, 1);
+            group_io(&text, |_| true);
         }
 
         #[test]

@@ -1,0 +1,173 @@
+//! Finding the server's first process.
+
+use super::{ServerProcess, tree};
+use crate::{Roots, parse};
+use std::{
+    collections::HashSet,
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The server could not be found.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// No such process.
+    #[error("there is no process {0}, or /proc hides it; name the server's own process")]
+    NoProcess(u32),
+    /// Nobody listens.
+    #[error(
+        "no process that can be seen here listens on port {0}; start the server, run as its user \
+         or as root, or name its process"
+    )]
+    NoListener(u16),
+    /// The container tool could not be run.
+    #[error("cannot ask {tool} for container {name}: {source}; name the server's process instead")]
+    NoTool {
+        /// Which tool.
+        tool: &'static str,
+        /// The container.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The container does not run.
+    #[error("{tool} knows no running container {name}: {reason}")]
+    NoContainer {
+        /// Which tool.
+        tool: &'static str,
+        /// The container.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// The process of this number.
+pub fn by_pid(roots: &Roots, pid: u32) -> Result<ServerProcess, ServerError> {
+    let stat = tree::stat(&roots.proc.join(pid.to_string())).ok_or(ServerError::NoProcess(pid))?;
+    Ok(ServerProcess {
+        pid,
+        start_ticks: stat.start,
+    })
+}
+
+/// The process that listens on a TCP port, in the host's network or in a container's.
+///
+/// Where a container's port is published, the listener on the host is only a proxy; but the
+/// server inside listens too, mostly on the same port: a listener that is no proxy is preferred.
+pub fn listening_on(roots: &Roots, port: u16) -> Result<ServerProcess, ServerError> {
+    let listeners = listeners(roots, port);
+    let server = listeners.iter().find(|&&pid| !is_proxy(roots, pid));
+    let pid = server
+        .or(listeners.first())
+        .ok_or(ServerError::NoListener(port))?;
+    by_pid(roots, *pid)
+}
+
+/// The processes that hold a listening socket of this port, the lowest number first: a server
+/// forks workers that share its socket.
+fn listeners(roots: &Roots, port: u16) -> Vec<u32> {
+    let mut pids: Vec<u32> = entries(&roots.proc)
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    let mut networks = HashSet::new();
+    let mut sockets = HashSet::new();
+    for pid in &pids {
+        let folder = roots.proc.join(pid.to_string());
+        // Each network namespace has a list of its own; one look at each is enough.
+        let network = fs::read_link(folder.join("ns/net")).unwrap_or_default();
+        if networks.insert(network) {
+            for file in ["net/tcp", "net/tcp6"] {
+                let text = fs::read(folder.join(file)).unwrap_or_default();
+                let inodes = parse::listening_inodes(&text, port).into_iter();
+                sockets.extend(inodes.map(|inode| PathBuf::from(format!("socket:[{inode}]"))));
+            }
+        }
+    }
+    if !sockets.is_empty() {
+        pids.retain(|pid| holds(&roots.proc.join(pid.to_string()), &sockets));
+        return pids;
+    }
+    Vec::new()
+}
+
+fn holds(process: &Path, sockets: &HashSet<PathBuf>) -> bool {
+    let fds = process.join("fd");
+    entries(&fds).any(|fd| fs::read_link(fds.join(fd)).is_ok_and(|link| sockets.contains(&link)))
+}
+
+fn is_proxy(roots: &Roots, pid: u32) -> bool {
+    let name = fs::read_to_string(roots.proc.join(pid.to_string()).join("comm"));
+    name.is_ok_and(|name| matches!(name.trim(), "docker-proxy" | "rootlesskit" | "slirp4netns"))
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+/// The first process of a running container, by name or id, asked of Docker or else Podman.
+pub fn in_container(roots: &Roots, name: &str) -> Result<ServerProcess, ServerError> {
+    match ask(roots, "docker", name) {
+        Err(ServerError::NoTool { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            ask(roots, "podman", name)
+        }
+        answer => answer,
+    }
+}
+
+fn ask(roots: &Roots, tool: &'static str, name: &str) -> Result<ServerProcess, ServerError> {
+    let mut command = Command::new(tool);
+    // `--` keeps a name that begins with a dash from being an option.
+    command.args(["inspect", "--format", "{{.State.Pid}}", "--", name]);
+    let output = command.output().map_err(|source| ServerError::NoTool {
+        tool,
+        name: name.to_owned(),
+        source,
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A container that does not run has the number 0.
+    match text.trim().parse() {
+        Ok(pid) if pid > 0 => by_pid(roots, pid),
+        _ => Err(ServerError::NoContainer {
+            tool,
+            name: name.to_owned(),
+            reason: match String::from_utf8_lossy(&output.stderr).trim() {
+                "" => "it is stopped".to_owned(),
+                reason => reason.to_owned(),
+            },
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn our_own_listener_is_us() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let roots = Roots::default();
+        let found = listening_on(&roots, port).unwrap();
+        assert_eq!(found.pid, std::process::id());
+        assert!(found.is_alive(&roots));
+        drop(listener);
+        let error = listening_on(&roots, port).unwrap_err();
+        assert!(error.to_string().starts_with("no process"), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_told() {
+        let other = ServerProcess {
+            pid: std::process::id(),
+            start_ticks: 1,
+        };
+        assert!(!other.is_alive(&Roots::default()));
+        assert!(by_pid(&Roots::default(), u32::MAX).is_err());
+    }
+}
