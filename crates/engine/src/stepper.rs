@@ -332,8 +332,9 @@ impl Stepper {
         let bytes = paged.page_in(new_tokens).map_err(Ended::Failed)?;
         let done = MonoNs::now();
         let wait = done.since(computed);
-        self.meters.paged(bytes, wait);
+        // Finding pages that are there takes time too, but that is not storage's.
         if bytes > 0 {
+            self.meters.paged(bytes, wait);
             for slice in &plan.slices {
                 self.tell(slice.id, Event::Waited(StorageWait { bytes, wait }));
             }

@@ -23,7 +23,7 @@ mod process;
 mod report;
 mod server;
 
-pub use report::{RequestTimes, TruthReport};
+pub use report::{RequestTimes, SLOW_SEND_NS, TruthReport};
 
 use std::{
     io,

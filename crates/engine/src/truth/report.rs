@@ -22,6 +22,9 @@ pub struct RequestTimes {
     pub complete: bool,
 }
 
+/// A send longer than this is counted as slow.
+pub const SLOW_SEND_NS: u64 = 100_000;
+
 /// Everything seen since the last report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TruthReport {
@@ -37,6 +40,11 @@ pub struct TruthReport {
     pub unstamped_requests: u64,
     /// The latest that a token went out after it was due.
     pub max_late_ns: u64,
+    /// Sends that took longer than [`SLOW_SEND_NS`]: the token may have left that much after its
+    /// `token_ns`.
+    pub slow_sends: u64,
+    /// The longest that a send took: the bound of this record's own error.
+    pub max_send_ns: u64,
     /// CPU time of the server's thread since it began, user and system.
     pub cpu_us: u64,
 }

@@ -7,7 +7,7 @@ use super::{
     connection::{Connection, Received, Sent},
     http::{self, Ask, Reply},
     process::{pin, raise_file_limit, thread_cpu_us},
-    report::{RequestTimes, TruthReport},
+    report::{RequestTimes, SLOW_SEND_NS, TruthReport},
 };
 use crate::pace;
 use clock::MonoNs;
@@ -313,6 +313,9 @@ impl Server {
         } else {
             client.connection.send(self.canned.token(index))
         };
+        let took_ns = MonoNs::now().0.saturating_sub(at.0);
+        self.report.max_send_ns = self.report.max_send_ns.max(took_ns);
+        self.report.slow_sends += u64::from(took_ns > SLOW_SEND_NS);
         stream.sent_tokens += 1;
         if stream.times.token_ns.len() < stream.times.token_ns.capacity() {
             stream.times.token_ns.push(at);
