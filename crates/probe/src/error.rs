@@ -59,6 +59,8 @@ pub enum Sensor {
     Gpu(u32),
     /// The server's process tree, by the number of its first process.
     Server(u32),
+    /// The page cache's share of the watched files.
+    PageCache,
 }
 
 impl Sensor {
@@ -70,7 +72,9 @@ impl Sensor {
                  command line"
             }
             Sensor::Disk(_) => "check that the device is still there",
-            Sensor::Gpu(_) | Sensor::Server(_) => "raise the limit on processes (ulimit -u)",
+            Sensor::Gpu(_) | Sensor::Server(_) | Sensor::PageCache => {
+                "raise the limit on processes (ulimit -u)"
+            }
             Sensor::Cpu | Sensor::Memory | Sensor::Paging => "check that /proc is mounted",
         }
     }
@@ -87,6 +91,7 @@ impl fmt::Display for Sensor {
             Sensor::MemoryPressure => f.write_str("memory pressure"),
             Sensor::Disk(name) => write!(f, "disk {name}"),
             Sensor::Gpu(number) => write!(f, "GPU {number}"),
+            Sensor::PageCache => f.write_str("cached files"),
             Sensor::Server(pid) => write!(f, "server process {pid}"),
         }
     }

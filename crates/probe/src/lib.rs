@@ -28,6 +28,7 @@ pub mod gauges;
 pub mod gpu;
 pub mod host;
 pub mod nvme;
+pub mod page_cache;
 pub mod parse;
 pub mod rates;
 pub mod server;

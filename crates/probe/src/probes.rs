@@ -8,11 +8,14 @@ use crate::{
     gpu::{self, GpuFacts},
     kept_file::Source,
     live::LiveReading,
+    page_cache::{self, Files},
     parse::{self, CpuStat, Meminfo, Pressure, UserHz, Vmstat},
     server::{self, ServerProcess},
 };
 use clock::MonoNs;
-use record::{Column, CoreRow, Device, DeviceUnderTest, Gpu, Host, Server, TelemetryRow, Value};
+use record::{
+    Cache, Column, CoreRow, Device, DeviceUnderTest, Gpu, Host, Server, TelemetryRow, Value,
+};
 use std::io;
 
 /// The open sensors. Their columns are fixed when they are opened.
@@ -87,6 +90,13 @@ impl Probes {
             columns,
             server::watch(roots, root),
         );
+        self
+    }
+
+    /// Adds the columns of these files' share of the page cache.
+    pub fn with_files(mut self, files: Files) -> Self {
+        let columns = Cache::ALL.iter().map(|&field| Column::Cache(field));
+        self.add(Sensor::PageCache, columns, page_cache::watch(files));
         self
     }
 
