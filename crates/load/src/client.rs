@@ -2,6 +2,7 @@
 
 use crate::{
     connection::{Connection, Got, Reader},
+    dialect::Api,
     exchange::{Exchange, Failed, Progress},
     live::Live,
     target::Target,
@@ -43,6 +44,7 @@ impl Link {
 #[derive(Debug)]
 pub(crate) struct Client {
     address: SocketAddr,
+    api: Api,
     /// The part of the request head that is the same for all.
     head: Vec<u8>,
     reader: RefCell<Reader>,
@@ -69,6 +71,7 @@ impl Client {
     pub(crate) fn new(target: &Target, live: Live) -> Self {
         Self {
             address: target.address,
+            api: target.api,
             head: target.request_head(),
             reader: Reader::new(),
             live,
@@ -129,7 +132,9 @@ impl Client {
         slot: &mut Option<Exchange>,
     ) -> Result<(), Failed> {
         let head = self.head_of(call);
-        let handed_over = connection.send(&head, call.body, |now| *slot = Some(Exchange::new(now)));
+        let handed_over = connection.send(&head, call.body, |now| {
+            *slot = Some(Exchange::new(self.api, now));
+        });
         let sent = handed_over.await;
         let Some(exchange) = slot else {
             return Err(broken(sent.err(), "before the request was sent"));

@@ -2,7 +2,7 @@
 //! clock and no socket.
 
 use crate::{
-    dialect::{Event, Token, Usage, read_event, server_words},
+    dialect::{Api, Event, Token, Usage, read_event, server_words},
     wire::{BodyReader, ContentType, HeadReader, HeadStep, ResponseHead, SseReader, WireError},
 };
 use clock::MonoNs;
@@ -76,7 +76,10 @@ pub(crate) struct Seen {
 /// A response as it comes in.
 #[derive(Debug)]
 pub(crate) struct Exchange {
+    api: Api,
     sent: MonoNs,
+    /// When the newest bytes arrived.
+    newest: MonoNs,
     state: State,
     keep_alive: bool,
     pub(crate) seen: Seen,
@@ -95,9 +98,11 @@ enum State {
 const MAX_WORDS_BYTES: usize = 64 << 10;
 
 impl Exchange {
-    pub(crate) fn new(sent: MonoNs) -> Self {
+    pub(crate) fn new(api: Api, sent: MonoNs) -> Self {
         Self {
+            api,
             sent,
+            newest: sent,
             state: State::Head(HeadReader::default()),
             keep_alive: false,
             seen: Seen::default(),
@@ -123,6 +128,7 @@ impl Exchange {
     /// Takes bytes that arrived together.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], stamp: Stamp) -> Result<Progress, Failed> {
         self.seen.user_stamped |= stamp.source == StampSource::User;
+        self.newest = stamp.arrival;
         if let State::Head(reader) = &mut self.state {
             match reader.feed(bytes)? {
                 HeadStep::More => return Ok(Progress::Waiting),
@@ -209,6 +215,10 @@ impl Exchange {
     fn end_body(&mut self) -> Result<(), Failed> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Words(_, words) => Err(refusal(&self.seen, &words)),
+            State::Stream(_, sse) if self.is_proper_end(&sse) => {
+                self.seen.answered = Some(self.newest);
+                Ok(())
+            }
             State::Stream(_, sse) if self.seen.answered.is_none() => {
                 let torn = if sse.is_inside_event() {
                     ", inside an event"
@@ -218,13 +228,18 @@ impl Exchange {
                 Err(Failed::new(
                     Failure::Truncated,
                     format!(
-                        "the stream ended without [DONE]{torn}, after {} chunks",
+                        "the stream ended before its proper end{torn}, after {} chunks",
                         self.seen.chunks.len()
                     ),
                 ))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the body's clean end is the stream's proper end, too.
+    fn is_proper_end(&self, sse: &SseReader) -> bool {
+        !self.api.ends_with_done() && !sse.is_inside_event() && !self.seen.chunks.is_empty()
     }
 
     fn progress(&self) -> Progress {

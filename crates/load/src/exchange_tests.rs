@@ -38,7 +38,7 @@ fn stamp(ns: u64) -> Stamp {
 
 /// Feeds the parts 10 ns apart, the first at 10 ns after sending.
 fn feed(parts: &[&[u8]]) -> (Exchange, Result<Progress, Failed>) {
-    let mut exchange = Exchange::new(MonoNs(100));
+    let mut exchange = Exchange::new(Api::Chat, MonoNs(100));
     let mut last = Ok(Progress::Waiting);
     for (nth, part) in (1..).zip(parts) {
         last = exchange.feed(part, stamp(100 + nth * 10));

@@ -15,6 +15,7 @@
 //! means), `exchange` (one request's life). The stamp is the kernel's, mapped onto the session's
 //! clock, so a busy client does not move it; user space's own time is kept beside it as `client_lag`.
 
+mod arrivals;
 mod client;
 mod connection;
 mod dialect;
@@ -26,11 +27,17 @@ mod prompt;
 mod target;
 mod users;
 mod wire;
+mod workload;
 
+pub use arrivals::{Arrivals, BadRate, OpenLoop, RatePlan, Source, Spacing, Trace, TraceError};
 pub use dialect::{Api, UnknownApi};
 pub use live::{Live, LiveSnapshot, Stop};
-pub use phase::{FailureNote, Phase, PhaseError, PhaseReport, Timing, Workload, run};
-pub use prompt::LengthModel;
+pub use phase::{FailureNote, Phase, PhaseError, PhaseReport, Timing, run};
+pub use prompt::{LengthModel, TokenPool};
 pub use target::{
     Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, preflight,
+};
+pub use workload::{
+    Adapter, AdapterListError, AdapterPolicy, Adapters, BadLengths, LoraDialect, Reuse, TextError,
+    Texts, TokenLengths, TraceShape, Workload,
 };

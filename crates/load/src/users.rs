@@ -2,7 +2,7 @@
 
 use crate::{
     client::Link,
-    phase::{Failing, Flight, Shared},
+    phase::{Failing, Flight, Shared, sleep_until},
     prompt::{Composed, Order, PromptKey},
 };
 use clock::MonoNs;
@@ -10,16 +10,88 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{rc::Rc, time::Duration};
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
 /// How long before a user joins its connection is opened. Servers close idle ones after 5 s.
-pub(crate) const OPEN_LEAD: Duration = Duration::from_secs(1);
+const OPEN_LEAD: Duration = Duration::from_secs(1);
+
+/// Connections opened at once: below the usual backlog of a listening socket.
+pub(crate) const OPENING_AT_ONCE: usize = 64;
+
+/// All users of a phase, those who join first ready to ask.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    seats: Vec<Seat>,
+    users: u32,
+    ramp: Duration,
+}
+
+impl Crowd {
+    /// Gets those ready, before any time counts, who join within the lead: all of them where there
+    /// is no ramp.
+    pub(crate) async fn gather(shared: &Rc<Shared>, users: u32, ramp: Duration) -> Self {
+        let mut crowd = Self {
+            seats: Vec::new(),
+            users,
+            ramp,
+        };
+        let permits = Rc::new(Semaphore::new(OPENING_AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for user in (0..users).take_while(|&user| crowd.joins_after(user) <= OPEN_LEAD) {
+            let (shared, permits) = (Rc::clone(shared), Rc::clone(&permits));
+            tasks.spawn_local(async move {
+                // Nobody closes the semaphore, so there is always a permit to wait for.
+                let _permit = permits.acquire().await;
+                let mut seat = Seat::new(user);
+                seat.prepare(&shared).await;
+                seat
+            });
+        }
+        crowd.seats = tasks.join_all().await;
+        crowd
+    }
+
+    /// Users join evenly over the ramp.
+    fn joins_after(&self, user: u32) -> Duration {
+        self.ramp.mul_f64(f64::from(user) / f64::from(self.users))
+    }
+
+    /// Lets each join in its turn, and ask until its task is dropped.
+    pub(crate) fn start(self, shared: &Rc<Shared>, think: Duration, tasks: &mut JoinSet<()>) {
+        let start = shared.start();
+        let late = self.seats.len() as u32..self.users;
+        let late_joins: Vec<_> = late.map(|user| (user, self.joins_after(user))).collect();
+        let joins = self
+            .seats
+            .iter()
+            .map(|seat| self.joins_after(seat.user))
+            .collect::<Vec<_>>();
+        for (seat, after) in self.seats.into_iter().zip(joins) {
+            let shared = Rc::clone(shared);
+            tasks.spawn_local(async move {
+                sleep_until(start.plus(after)).await;
+                seat.ask_for_ever(shared, think).await;
+            });
+        }
+        for (user, after) in late_joins {
+            let shared = Rc::clone(shared);
+            tasks.spawn_local(async move {
+                sleep(after.saturating_sub(OPEN_LEAD)).await;
+                let mut seat = Seat::new(user);
+                seat.prepare(&shared).await;
+                sleep_until(start.plus(after)).await;
+                seat.ask_for_ever(shared, think).await;
+            });
+        }
+    }
+}
 
 /// A user that is ready to ask: its connection is open and its first request written.
 #[derive(Debug)]
-pub(crate) struct Seat {
+struct Seat {
     user: u32,
     sequence: u64,
     link: Link,
@@ -46,7 +118,7 @@ impl Next {
 }
 
 impl Seat {
-    pub(crate) fn new(user: u32) -> Self {
+    fn new(user: u32) -> Self {
         Self {
             user,
             sequence: 0,
@@ -55,12 +127,8 @@ impl Seat {
         }
     }
 
-    pub(crate) fn user(&self) -> u32 {
-        self.user
-    }
-
     /// Opens the connection and has the first request written.
-    pub(crate) async fn prepare(&mut self, shared: &Shared) {
+    async fn prepare(&mut self, shared: &Shared) {
         let order = self.order(shared);
         // A connection that can't be opened shows as a refused request.
         let opening = self.link.open(shared.target.address);
@@ -79,12 +147,16 @@ impl Seat {
         };
         self.sequence += 1;
         // A composer that is gone has dropped `reply`, and the receiver tells.
-        let _ = shared.orders.send(Order::Compose { key, reply });
+        let _ = shared.orders.send(Order::Compose {
+            key,
+            trace: None,
+            reply,
+        });
         composed
     }
 
     /// Asks until the task is dropped.
-    pub(crate) async fn ask_for_ever(mut self, shared: Rc<Shared>) {
+    async fn ask_for_ever(mut self, shared: Rc<Shared>, think: Duration) {
         let mut backoff = Backoff::new(shared.phase.workload.seed ^ u64::from(self.user));
         loop {
             let intended = MonoNs::now();
@@ -94,12 +166,12 @@ impl Seat {
             let Some(request) = std::mem::replace(&mut self.next, next).ready().await else {
                 return;
             };
-            match flight.fly(&mut self.link, &request).await {
+            match flight.fly(&mut self.link, request).await {
                 Ok(()) => backoff.reset(),
                 Err(Failing) => sleep(backoff.next()).await,
             }
-            if !shared.phase.think.is_zero() {
-                sleep(shared.phase.think).await;
+            if !think.is_zero() {
+                sleep(think).await;
             }
         }
     }

@@ -196,7 +196,10 @@ fn an_idle_connection_that_dies_is_replaced() {
         Then::Close
     });
     let mut phase = short_phase(1);
-    phase.think = Duration::from_millis(20);
+    phase.arrivals = load::Arrivals::Closed {
+        users: 1.try_into().unwrap(),
+        think: Duration::from_millis(20),
+    };
     let (rows, _) = run_phase(&server.target(), &phase);
     assert!(rows.len() > 1);
     let bad: Vec<_> = rows

@@ -122,7 +122,7 @@ fn calibration_learns_the_servers_count() {
     });
     let target = server.target();
     let mut phase = scripted::short_phase(1);
-    phase.workload.prompt_tokens = 1_000;
+    phase.workload = load::Workload::new(1_000, 2, 1, 2);
     phase.lengths = calibrate(&target, 1, 2, 1_000).unwrap();
     let (rows, _) = scripted::run_phase(&target, &phase);
     for (row, _) in rows

@@ -1,27 +1,53 @@
 //! Request bodies.
 
 use super::Api;
+use crate::workload::{Adapter, Adapters, LoraDialect};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) model: &'a str,
-    pub(crate) prompt: &'a str,
+    pub(crate) prompt: Prompt<'a>,
     pub(crate) max_tokens: u32,
     pub(crate) temperature: f64,
     /// Ask the server not to stop before `max_tokens`, by the fields that it knows.
     pub(crate) ignore_eos: bool,
     pub(crate) min_tokens: bool,
-    /// Ask for token counts in a last chunk.
+    /// Ask for token counts.
     pub(crate) usage: bool,
+    pub(crate) lora: Option<LoraAsk<'a>>,
+}
+
+/// A prompt, as it goes into a body.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Prompt<'a> {
+    Text(Cow<'a, str>),
+    /// Token ids, which only completions take.
+    Ids(Vec<u32>),
+}
+
+/// The adapter that a request takes, among all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoraAsk<'a> {
+    pub(crate) adapters: &'a Adapters,
+    /// Its place in the list.
+    pub(crate) place: usize,
+}
+
+impl<'a> LoraAsk<'a> {
+    pub(crate) fn adapter(&self) -> &'a Adapter {
+        &self.adapters.list()[self.place]
+    }
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct OpenAi<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<&'a str>,
+    prompt: Option<&'a Prompt<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<[Message<'a>; 1]>,
     max_tokens: u32,
@@ -33,12 +59,16 @@ struct Body<'a> {
     ignore_eos: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora_request: Option<LoraRequest<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora: Option<Vec<LoraScale>>,
 }
 
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: &'a str,
+    content: &'a Prompt<'a>,
 }
 
 #[derive(Serialize)]
@@ -46,19 +76,63 @@ struct StreamOptions {
     include_usage: bool,
 }
 
+/// trtllm-serve's.
+#[derive(Serialize)]
+struct LoraRequest<'a> {
+    lora_name: &'a str,
+    lora_int_id: usize,
+    lora_path: &'a str,
+}
+
+/// llama.cpp's.
+#[derive(Serialize)]
+struct LoraScale {
+    id: usize,
+    scale: f64,
+}
+
+/// Triton's tensors, by the names of the TensorRT-LLM backend's ensemble.
+#[derive(Serialize)]
+struct Triton<'a> {
+    text_input: &'a Prompt<'a>,
+    max_tokens: u32,
+    temperature: f64,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_num_input_tokens: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_num_output_tokens: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora_task_id: Option<usize>,
+}
+
 /// The body of a streamed request.
 pub(crate) fn write_body(api: Api, ask: &Ask) -> Vec<u8> {
-    let (prompt, messages) = match api {
-        Api::Completions => (Some(ask.prompt), None),
-        Api::Chat => {
-            let message = Message {
-                role: "user",
-                content: ask.prompt,
-            };
-            (None, Some([message]))
-        }
+    let room = match &ask.prompt {
+        Prompt::Text(text) => text.len(),
+        Prompt::Ids(ids) => ids.len() * 7,
     };
-    let body = Body {
+    let mut bytes = Vec::with_capacity(room + 256);
+    let written = match api {
+        Api::Completions | Api::Chat => serde_json::to_writer(&mut bytes, &open_ai(api, ask)),
+        Api::Triton => serde_json::to_writer(&mut bytes, &triton(ask)),
+    };
+    written.expect("strings and numbers are always JSON, and a Vec takes all bytes");
+    bytes
+}
+
+fn open_ai<'a>(api: Api, ask: &'a Ask) -> OpenAi<'a> {
+    let message = Message {
+        role: "user",
+        content: &ask.prompt,
+    };
+    let (prompt, messages) = match api {
+        Api::Chat => (None, Some([message])),
+        _ => (Some(&ask.prompt), None),
+    };
+    let mut body = OpenAi {
         model: ask.model,
         prompt,
         messages,
@@ -70,26 +144,62 @@ pub(crate) fn write_body(api: Api, ask: &Ask) -> Vec<u8> {
         }),
         ignore_eos: ask.ignore_eos.then_some(true),
         min_tokens: ask.min_tokens.then_some(ask.max_tokens),
+        lora_request: None,
+        lora: None,
     };
-    let mut bytes = Vec::with_capacity(ask.prompt.len() + 256);
-    serde_json::to_writer(&mut bytes, &body)
-        .expect("strings and numbers are always JSON, and a Vec takes all bytes");
-    bytes
+    let Some(lora) = &ask.lora else { return body };
+    let adapter = lora.adapter();
+    match lora.adapters.dialect() {
+        LoraDialect::Model => body.model = &adapter.name,
+        LoraDialect::TensorRtLlm => {
+            body.lora_request = Some(LoraRequest {
+                lora_name: &adapter.name,
+                // 0 means "none" there.
+                lora_int_id: lora.place + 1,
+                lora_path: adapter.path.as_deref().unwrap_or_default(),
+            });
+        }
+        LoraDialect::LlamaCpp => {
+            let scale = |id| LoraScale {
+                id,
+                scale: f64::from(id == lora.place),
+            };
+            body.lora = Some((0..lora.adapters.list().len()).map(scale).collect());
+        }
+        // Checked before a phase runs: Triton's way is of Triton's API.
+        LoraDialect::Triton => {}
+    }
+    body
+}
+
+fn triton<'a>(ask: &'a Ask) -> Triton<'a> {
+    Triton {
+        text_input: &ask.prompt,
+        max_tokens: ask.max_tokens,
+        temperature: ask.temperature,
+        stream: true,
+        min_tokens: ask.min_tokens.then_some(ask.max_tokens),
+        return_num_input_tokens: ask.usage.then_some(true),
+        return_num_output_tokens: ask.usage.then_some(true),
+        lora_task_id: ask.lora.map(|lora| lora.place + 1),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::AdapterPolicy;
 
-    fn body(api: Api, forced: bool) -> String {
+    fn body(api: Api, forced: bool, lora: Option<LoraAsk>) -> String {
         let ask = Ask {
             model: "m",
-            prompt: "say \"hi\"",
+            prompt: Prompt::Text("say \"hi\"".into()),
             max_tokens: 8,
             temperature: 0.0,
             ignore_eos: forced,
             min_tokens: forced,
             usage: true,
+            lora,
         };
         String::from_utf8(write_body(api, &ask)).unwrap()
     }
@@ -97,12 +207,61 @@ mod tests {
     #[test]
     fn bodies_carry_what_was_asked_and_nothing_else() {
         assert_eq!(
-            body(Api::Completions, false),
+            body(Api::Completions, false, None),
             r#"{"model":"m","prompt":"say \"hi\"","max_tokens":8,"temperature":0.0,"stream":true,"stream_options":{"include_usage":true}}"#
         );
         assert_eq!(
-            body(Api::Chat, true),
+            body(Api::Chat, true, None),
             r#"{"model":"m","messages":[{"role":"user","content":"say \"hi\""}],"max_tokens":8,"temperature":0.0,"stream":true,"stream_options":{"include_usage":true},"ignore_eos":true,"min_tokens":8}"#
         );
+        assert_eq!(
+            body(Api::Triton, false, None),
+            r#"{"text_input":"say \"hi\"","max_tokens":8,"temperature":0.0,"stream":true,"return_num_input_tokens":true,"return_num_output_tokens":true}"#
+        );
+    }
+
+    #[test]
+    fn token_ids_are_a_list() {
+        let ask = Ask {
+            model: "m",
+            prompt: Prompt::Ids(vec![5, 6]),
+            max_tokens: 1,
+            temperature: 0.5,
+            ignore_eos: false,
+            min_tokens: false,
+            usage: false,
+            lora: None,
+        };
+        let body = String::from_utf8(write_body(Api::Completions, &ask)).unwrap();
+        assert_eq!(
+            body,
+            r#"{"model":"m","prompt":[5,6],"max_tokens":1,"temperature":0.5,"stream":true}"#
+        );
+    }
+
+    #[test]
+    fn each_server_is_told_its_adapter_in_its_own_way() {
+        let adapter = |name: &str| Adapter {
+            name: name.to_owned(),
+            path: Some(format!("/l/{name}")),
+        };
+        let told = |api, dialect| {
+            let list = vec![adapter("a"), adapter("b")];
+            let adapters = Adapters::new(list, dialect, AdapterPolicy::Sticky, 1).unwrap();
+            let lora = LoraAsk {
+                adapters: &adapters,
+                place: 1,
+            };
+            body(api, false, Some(lora))
+        };
+        assert!(told(Api::Chat, LoraDialect::Model).starts_with(r#"{"model":"b","#));
+        let text = told(Api::Completions, LoraDialect::TensorRtLlm);
+        let want = r#""lora_request":{"lora_name":"b","lora_int_id":2,"lora_path":"/l/b"}"#;
+        assert!(text.contains(want), "{text}");
+        let text = told(Api::Completions, LoraDialect::LlamaCpp);
+        let want = r#""lora":[{"id":0,"scale":0.0},{"id":1,"scale":1.0}]"#;
+        assert!(text.contains(want), "{text}");
+        let text = told(Api::Triton, LoraDialect::Triton);
+        assert!(text.contains(r#""lora_task_id":2"#), "{text}");
     }
 }

@@ -16,7 +16,8 @@
 //!   transcripts, of which the last is empty). Where the field is missing (llama.cpp, OpenAI), the
 //!   closing chunk stands for itself and carries no token.
 //!
-//! A chunk of prompt progress, of usage alone, or of an error carries none.
+//! A chunk of prompt progress, of usage alone, or of an error carries none. Triton's events have no
+//! choices: one with `text_output` is a token, empty or not.
 
 use super::{field::Content, words};
 use crate::wire::WireError;
@@ -84,6 +85,29 @@ struct Chunk {
     error: Content,
     #[serde(default)]
     prompt_progress: Content,
+    /// Triton's.
+    #[serde(default)]
+    text_output: Content,
+    #[serde(default)]
+    num_input_tokens: Option<Tensor>,
+    #[serde(default)]
+    num_output_tokens: Option<Tensor>,
+}
+
+/// A number, or a tensor of one.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Tensor {
+    Number(u32),
+    List([u32; 1]),
+}
+
+impl Tensor {
+    fn get(self) -> u32 {
+        match self {
+            Self::Number(number) | Self::List([number]) => number,
+        }
+    }
 }
 
 /// The choices, of which there is one at most: this client never asks for more.
@@ -143,11 +167,15 @@ pub(crate) fn read_event(data: &[u8]) -> Result<Event, WireError> {
     }
     let chunk: Chunk = serde_json::from_str(text).map_err(|error| no_chunk(&error))?;
     let mut event = Event {
-        usage: chunk.usage,
+        usage: chunk.usage.or_else(|| chunk.triton_usage()),
         ..Event::default()
     };
     match &chunk.choices {
         _ if chunk.error.holds() => event.error = Some(words::server_words(data)),
+        Choices::Absent if chunk.text_output.holds() => event.token = Some(Token::Answer),
+        Choices::Absent if chunk.text_output == Content::Empty => {
+            event.token = Some(Token::Silent);
+        }
         Choices::Absent if words::is_error_object(data) => {
             event.error = Some(words::server_words(data));
         }
@@ -161,6 +189,18 @@ pub(crate) fn read_event(data: &[u8]) -> Result<Event, WireError> {
         _ => {}
     }
     Ok(event)
+}
+
+impl Chunk {
+    fn triton_usage(&self) -> Option<Usage> {
+        let counts = [self.num_input_tokens, self.num_output_tokens];
+        let [prompt_tokens, completion_tokens] = counts.map(|count| count.map(Tensor::get));
+        (prompt_tokens.is_some() || completion_tokens.is_some()).then_some(Usage {
+            prompt_tokens,
+            completion_tokens,
+            prompt: None,
+        })
+    }
 }
 
 impl Choice {
@@ -306,6 +346,19 @@ mod tests {
         );
         let event = read_event(b"[DONE]").unwrap();
         assert!(event.done && event.token.is_none());
+    }
+
+    #[test]
+    fn tritons_events_are_tokens() {
+        let text = r#"{"model_name":"ensemble","model_version":"1","text_output":" a"}"#;
+        assert_eq!(token(text), Some(Token::Answer));
+        assert_eq!(token(r#"{"text_output":""}"#), Some(Token::Silent));
+        let text = r#"{"text_output":"b","num_input_tokens":[5],"num_output_tokens":7}"#;
+        let usage = read_event(text.as_bytes()).unwrap().usage.unwrap();
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens),
+            (Some(5), Some(7))
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod event;
 mod field;
 mod words;
 
-pub(crate) use body::{Ask, write_body};
+pub(crate) use body::{Ask, LoraAsk, Prompt, write_body};
 pub(crate) use event::{Event, Token, Usage, read_event};
 pub(crate) use words::server_words;
 
@@ -21,26 +21,37 @@ pub enum Api {
     Completions,
     /// `/v1/chat/completions`.
     Chat,
+    /// Triton's `/v2/models/MODEL/generate_stream`, before a TensorRT-LLM model.
+    Triton,
 }
 
 impl Api {
-    /// All of them, in the order in which they are tried.
-    pub const ALL: &[Api] = &[Api::Completions, Api::Chat];
+    /// All of them.
+    pub const ALL: &[Api] = &[Api::Completions, Api::Chat, Api::Triton];
+    /// Those of an OpenAI-compatible server, in the order in which they are tried.
+    pub(crate) const OPEN_AI: &[Api] = &[Api::Completions, Api::Chat];
 
     /// Its name in plans and records.
     pub fn name(self) -> &'static str {
         match self {
             Api::Completions => "completions",
             Api::Chat => "chat",
+            Api::Triton => "triton",
         }
     }
 
     /// Its path below the server's base URL.
-    pub(crate) fn path(self) -> &'static str {
+    pub(crate) fn path(self, model: &str) -> String {
         match self {
-            Api::Completions => "/v1/completions",
-            Api::Chat => "/v1/chat/completions",
+            Api::Completions => "/v1/completions".to_owned(),
+            Api::Chat => "/v1/chat/completions".to_owned(),
+            Api::Triton => format!("/v2/models/{model}/generate_stream"),
         }
+    }
+
+    /// Whether a stream ends with `[DONE]`. Without it, the body's clean end is the proper end.
+    pub(crate) fn ends_with_done(self) -> bool {
+        self != Api::Triton
     }
 }
 
@@ -52,7 +63,7 @@ impl fmt::Display for Api {
 
 /// A name that is no API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no API; use completions or chat")]
+#[error("{0:?} is no API; use completions, chat or triton")]
 pub struct UnknownApi(String);
 
 impl FromStr for Api {

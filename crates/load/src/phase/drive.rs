@@ -1,16 +1,11 @@
 //! The socket thread: one runtime, all connections.
 
 use super::{
-    Phase, Stop,
+    Arrivals, Phase, Stop,
     flight::{InFlight, Schedule, Shared, Tally},
+    open::Desk,
 };
-use crate::{
-    client::Client,
-    live::Live,
-    prompt::Order,
-    target::Target,
-    users::{OPEN_LEAD, Seat},
-};
+use crate::{client::Client, live::Live, prompt::Order, target::Target, users::Crowd};
 use clock::{MonoNs, SessionClock};
 use nix::sys::resource::{UsageWho, getrusage};
 use record::{Interval, RequestRow, RequestTokens, Stage, Stages};
@@ -23,7 +18,6 @@ use std::{
 };
 use tokio::{
     runtime,
-    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -49,9 +43,6 @@ pub(super) struct Driven {
     pub(super) stopped: bool,
 }
 
-/// Connections opened at once: below the usual backlog of a listening socket.
-const OPENING_AT_ONCE: usize = 64;
-
 pub(super) fn drive(setup: Setup) -> io::Result<Driven> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
@@ -62,39 +53,41 @@ pub(super) fn drive(setup: Setup) -> io::Result<Driven> {
 
 async fn phase(setup: Setup) -> io::Result<Driven> {
     let (stop, live, clock) = (setup.stop.clone(), setup.live.clone(), setup.clock);
+    let arrivals = setup.phase.arrivals.clone();
     let timing = setup.phase.timing;
-    let users = setup.phase.users.get();
-    // Those who join within the lead, all of them where there is no ramp, are ready before it starts.
-    let joins = |user: u32| timing.ramp.mul_f64(f64::from(user) / f64::from(users));
     let shared = Rc::new(share(setup));
-    let early = (0..users).filter(|&user| joins(user) <= OPEN_LEAD);
-    let seats = tokio::select! {
-        seats = prepare(&shared, early.collect()) => seats,
-        () = stop.stopped() => Vec::new(),
-    };
-    let start = MonoNs::now();
-    let schedule = Schedule::new(start, timing);
-    shared.schedule.set(schedule);
     let mut tasks = JoinSet::new();
-    let late = seats.len() as u32..users;
-    for seat in seats {
-        let at = start.plus(joins(seat.user()));
-        tasks.spawn_local(join(Rc::clone(&shared), seat, at));
-    }
-    for user in late {
-        let at = start.plus(joins(user));
-        tasks.spawn_local(join_late(Rc::clone(&shared), user, at));
-    }
-    let whole = watch(&shared, &live, timing.drain_limit);
+    let whole = async {
+        match &arrivals {
+            &Arrivals::Closed { users, think } => {
+                let crowd = Crowd::gather(&shared, users.get(), timing.ramp).await;
+                shared.schedule.set(Schedule::new(MonoNs::now(), timing));
+                crowd.start(&shared, think, &mut tasks);
+                watch(&shared, &live, timing.drain_limit).await;
+            }
+            Arrivals::Open(open) => {
+                let desk = Desk::open(&shared, open).await;
+                shared.schedule.set(Schedule::new(MonoNs::now(), timing));
+                tokio::select! {
+                    () = watch(&shared, &live, timing.drain_limit) => {}
+                    failed = desk.serve(&shared, &mut tasks) => return failed,
+                }
+            }
+        }
+        Ok(())
+    };
     let stopped = tokio::select! {
-        () = whole => false,
+        done = whole => {
+            done?;
+            false
+        }
         () = stop.stopped() => true,
     };
     // Cuts what is in flight: each request writes its row as it is dropped.
     let end = MonoNs::now();
     tasks.shutdown().await;
     Ok(Driven {
-        stages: stages(clock, schedule, end),
+        stages: stages(clock, shared.schedule.get(), end),
         tally: shared.tally.take(),
         cpu: thread_cpu()?,
         stopped,
@@ -115,37 +108,6 @@ fn share(setup: Setup) -> Shared {
         measured: InFlight::default(),
         tally: RefCell::default(),
     }
-}
-
-/// Opens the connections and has the first requests written, before any time counts.
-async fn prepare(shared: &Rc<Shared>, users: Vec<u32>) -> Vec<Seat> {
-    let permits = Rc::new(Semaphore::new(OPENING_AT_ONCE));
-    let mut tasks = JoinSet::new();
-    for user in users {
-        let (shared, permits) = (Rc::clone(shared), Rc::clone(&permits));
-        tasks.spawn_local(async move {
-            // Nobody closes the semaphore, so there is always a permit to wait for.
-            let _permit = permits.acquire().await;
-            let mut seat = Seat::new(user);
-            seat.prepare(&shared).await;
-            seat
-        });
-    }
-    tasks.join_all().await
-}
-
-/// A user that is ready, and waits for its time to join.
-async fn join(shared: Rc<Shared>, seat: Seat, at: MonoNs) {
-    sleep_until(at).await;
-    seat.ask_for_ever(shared).await;
-}
-
-/// A user that gets ready shortly before it joins.
-async fn join_late(shared: Rc<Shared>, user: u32, at: MonoNs) {
-    sleep(at.since(MonoNs::now()).saturating_sub(OPEN_LEAD)).await;
-    let mut seat = Seat::new(user);
-    seat.prepare(&shared).await;
-    join(shared, seat, at).await;
 }
 
 /// Goes with the stages to the end of the drain.
@@ -170,7 +132,7 @@ async fn watch(shared: &Shared, live: &Live, drain_limit: Duration) {
     let _ = timeout(drain_limit, shared.measured.none()).await;
 }
 
-async fn sleep_until(time: MonoNs) {
+pub(crate) async fn sleep_until(time: MonoNs) {
     let left = time.since(MonoNs::now());
     // Sleeping for no time takes a tick of the timer.
     if !left.is_zero() {

@@ -33,6 +33,13 @@ pub(crate) struct Shared {
     pub(super) tally: RefCell<Tally>,
 }
 
+impl Shared {
+    /// When the phase started.
+    pub(crate) fn start(&self) -> MonoNs {
+        self.schedule.get().ramp
+    }
+}
+
 /// When the stages begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Schedule {
@@ -143,6 +150,8 @@ pub(crate) struct Flight {
     user: u32,
     stage: Stage,
     intended: MonoNs,
+    prompt_tokens: u32,
+    adapter: Option<String>,
     exchange: Option<Exchange>,
     note: CallNote,
     /// How it ended; None while it has not.
@@ -169,6 +178,8 @@ impl Flight {
             user,
             stage,
             intended,
+            prompt_tokens: 0,
+            adapter: None,
             exchange: None,
             note: CallNote::default(),
             ended: None,
@@ -176,7 +187,13 @@ impl Flight {
     }
 
     /// Sends it and waits for its end.
-    pub(crate) async fn fly(mut self, link: &mut Link, composed: &Composed) -> Result<(), Failing> {
+    pub(crate) async fn fly(
+        mut self,
+        link: &mut Link,
+        mut composed: Composed,
+    ) -> Result<(), Failing> {
+        self.prompt_tokens = composed.prompt_tokens;
+        self.adapter = composed.adapter.take();
         let shared = Rc::clone(&self.shared);
         let id = format!("{:016x}-{}", shared.phase.workload.salt, self.request);
         let call = Call {
@@ -192,8 +209,8 @@ impl Flight {
             .exchange
             .as_ref()
             .and_then(|exchange| exchange.seen.usage);
-        if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
-            let words = composed.words;
+        let counted = usage.and_then(|usage| usage.prompt_tokens);
+        if let (Some(words), Some(tokens)) = (composed.words, counted) {
             // The composer lives as long as anybody can order.
             let _ = shared.orders.send(Order::Observed { words, tokens });
         }
@@ -216,8 +233,8 @@ impl Flight {
             request: self.request,
             user: self.user,
             stage: self.stage,
-            adapter: None,
-            prompt_tokens_wanted: self.shared.phase.workload.prompt_tokens,
+            adapter: self.adapter.take(),
+            prompt_tokens_wanted: self.prompt_tokens,
             prompt_tokens: usage.and_then(|usage| usage.prompt_tokens),
             cached_tokens: usage.and_then(|usage| usage.cached_tokens()),
             output_tokens: seen.output_tokens(),

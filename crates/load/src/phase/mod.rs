@@ -1,28 +1,32 @@
-//! One phase: users join, settle, are measured, and are kept asking until the measured requests
-//! have ended.
+//! One phase: load comes up, settles, is measured, and is kept up until the measured requests have
+//! ended.
 
 mod drive;
 mod flight;
+mod open;
 
+pub(crate) use drive::sleep_until;
 pub(crate) use flight::{Failing, Flight, Shared};
 
 use crate::{
+    arrivals::{Arrivals, OpenLoop},
+    dialect::Api,
     live::{Live, Stop},
     prompt::{Composer, LengthModel},
     target::Target,
+    workload::{LoraDialect, Workload},
 };
 use clock::SessionClock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use record::{Failure, RequestRow, RequestTokens, Stages, StampSource};
 use std::{io, num::NonZeroU32, sync::mpsc, thread, time::Duration};
 
-/// What one phase does.
+/// What one phase does. Made by [`Phase::closed`] or [`Phase::open`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Phase {
-    /// Users in a closed loop.
-    pub users: NonZeroU32,
-    /// A user's pause between an answer and its next request.
-    pub think: Duration,
+    /// Who decides when a request is sent.
+    pub arrivals: Arrivals,
     /// How long everything takes.
     pub timing: Timing,
     /// What the requests look like.
@@ -30,6 +34,52 @@ pub struct Phase {
     /// Words to tokens, from [`calibrate`](crate::calibrate) or the phase before.
     pub lengths: LengthModel,
 }
+
+impl Phase {
+    /// A closed loop: each user waits for its answer, thinks, and asks again.
+    pub fn closed(
+        users: NonZeroU32,
+        think: Duration,
+        timing: Timing,
+        workload: Workload,
+        lengths: LengthModel,
+    ) -> Self {
+        Self {
+            arrivals: Arrivals::Closed { users, think },
+            timing,
+            workload,
+            lengths,
+        }
+    }
+
+    /// An open loop: requests come by the clock.
+    pub fn open(
+        arrivals: OpenLoop,
+        timing: Timing,
+        workload: Workload,
+        lengths: LengthModel,
+    ) -> Self {
+        Self {
+            arrivals: Arrivals::Open(arrivals),
+            timing,
+            workload,
+            lengths,
+        }
+    }
+
+    /// Connections that it may need at once.
+    fn connections(&self) -> u32 {
+        match &self.arrivals {
+            Arrivals::Closed { users, .. } => users.get(),
+            Arrivals::Open(open) => open
+                .max_in_flight
+                .map_or(OPEN_LOOP_CONNECTIONS, NonZeroU32::get),
+        }
+    }
+}
+
+/// An open loop without a cap may need any number: as many as most systems allow by themselves.
+const OPEN_LOOP_CONNECTIONS: u32 = 4_096;
 
 /// How long the parts of a phase take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +94,6 @@ pub struct Timing {
     pub drain_limit: Duration,
     /// From sending a request to its proper end.
     pub request_deadline: Duration,
-}
-
-/// What the requests look like.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Workload {
-    /// The length of a prompt, by the server's count.
-    pub prompt_tokens: u32,
-    /// How many tokens a request asks for.
-    pub max_tokens: u32,
-    /// The sampling temperature.
-    pub temperature: f64,
-    /// Fixes the prompts' words.
-    pub seed: u64,
-    /// Makes the nonces; another for every run, or a prefix cache answers.
-    pub salt: u64,
 }
 
 /// How a phase went.
@@ -94,18 +129,29 @@ pub struct FailureNote {
 /// Why a phase could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum PhaseError {
-    /// Every user needs a connection, a connection a file.
+    /// Every connection needs a file.
     #[error(
-        "{users} users need {needed} open files, and this process may have {allowed}; \
+        "{connections} connections need {needed} open files, and this process may have {allowed}; \
          raise the limit (ulimit -n {needed}) or take fewer users"
     )]
-    TooManyUsers {
-        /// Users asked for.
-        users: u32,
+    TooManyConnections {
+        /// Connections that may be needed.
+        connections: u32,
         /// Files needed.
         needed: u64,
         /// The hard limit.
         allowed: u64,
+    },
+    /// The adapters are for servers of another kind.
+    #[error(
+        "the adapters are named as {dialect:?} takes them, but the {api} API is spoken; \
+         name the LoRA dialect of this server"
+    )]
+    WrongLora {
+        /// How they are named.
+        dialect: LoraDialect,
+        /// What is spoken.
+        api: Api,
     },
     /// No thread or no event queue could be had.
     #[error(
@@ -126,7 +172,8 @@ pub fn run(
     stop: &Stop,
     mut sink: impl FnMut(RequestRow, RequestTokens),
 ) -> Result<PhaseReport, PhaseError> {
-    raise_file_limit(phase.users)?;
+    check_lora(target, phase)?;
+    raise_file_limit(phase.connections())?;
     let (orders, ordered) = mpsc::channel();
     let (rows, ended) = mpsc::channel();
     let shared = drive::Setup {
@@ -174,15 +221,25 @@ pub fn run(
 /// Files that the process needs besides the connections.
 const SPARE_FILES: u64 = 128;
 
-fn raise_file_limit(users: NonZeroU32) -> Result<(), PhaseError> {
-    let needed = u64::from(users.get()) + SPARE_FILES;
+fn check_lora(target: &Target, phase: &Phase) -> Result<(), PhaseError> {
+    let (api, adapters) = (target.api, phase.workload.adapters.as_ref());
+    match adapters.map(crate::workload::Adapters::dialect) {
+        Some(dialect) if (dialect == LoraDialect::Triton) != (api == Api::Triton) => {
+            Err(PhaseError::WrongLora { dialect, api })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn raise_file_limit(connections: u32) -> Result<(), PhaseError> {
+    let needed = u64::from(connections) + SPARE_FILES;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(io::Error::from)?;
     if soft >= needed {
         return Ok(());
     }
     if hard < needed {
-        return Err(PhaseError::TooManyUsers {
-            users: users.get(),
+        return Err(PhaseError::TooManyConnections {
+            connections,
             needed,
             allowed: hard,
         });

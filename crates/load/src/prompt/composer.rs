@@ -1,12 +1,12 @@
 //! The thread that writes request bodies, so that a long prompt never delays a socket.
 
-use super::{LengthModel, PromptKey, PromptWriter};
+use super::{LengthModel, PromptKey, mix, write_words};
 use crate::{
-    dialect::{Ask, write_body},
-    phase::Workload,
+    dialect::{Api, Ask, LoraAsk, Prompt, write_body},
     target::Target,
+    workload::{Shape, TraceShape, Workload},
 };
-use std::sync::mpsc;
+use std::{borrow::Cow, sync::mpsc};
 use tokio::sync::oneshot;
 
 /// What the composer is told.
@@ -15,6 +15,8 @@ pub(crate) enum Order {
     /// Write this request's body.
     Compose {
         key: PromptKey,
+        /// What a trace says of it.
+        trace: Option<TraceShape>,
         reply: oneshot::Sender<Composed>,
     },
     /// The server counted so many tokens in a prompt of so many words.
@@ -25,7 +27,10 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Composed {
     pub(crate) body: Vec<u8>,
-    pub(crate) words: u32,
+    /// The prompt's words, where the generator wrote words.
+    pub(crate) words: Option<u32>,
+    pub(crate) prompt_tokens: u32,
+    pub(crate) adapter: Option<String>,
 }
 
 /// Writes request bodies to order and keeps the length model.
@@ -39,33 +44,61 @@ pub(crate) struct Composer<'a> {
 impl Composer<'_> {
     /// Works until nobody can order any more; gives back the model as corrected.
     pub(crate) fn run(mut self, orders: mpsc::Receiver<Order>) -> LengthModel {
+        let mut nth = 0;
         for order in orders {
             match order {
-                // A user that is gone needs no prompt.
-                Order::Compose { key, reply } => drop(reply.send(self.compose(key))),
+                Order::Compose { key, trace, reply } => {
+                    // A user that is gone needs no prompt.
+                    let _ = reply.send(self.compose(key, trace.as_ref(), nth));
+                    nth += 1;
+                }
                 Order::Observed { words, tokens } => self.lengths.observe(words, tokens),
             }
         }
         self.lengths
     }
 
-    fn compose(&self, key: PromptKey) -> Composed {
-        let words = self.lengths.words_for(self.workload.prompt_tokens);
-        let writer = PromptWriter::new(self.workload.seed, self.workload.salt);
-        let prompt = writer.write(key, words);
+    /// The `nth` request of the phase.
+    fn compose(&self, key: PromptKey, trace: Option<&TraceShape>, nth: u64) -> Composed {
+        let workload = self.workload;
+        let shape = workload.shape(key, trace);
+        let (prompt, words) = self.prompt(&shape, nth);
+        let adapters = workload.adapters.as_ref();
+        let place = adapters.map(|it| it.pick(key, nth, mix(!workload.seed, key)));
+        let lora = adapters
+            .zip(place)
+            .map(|(adapters, place)| LoraAsk { adapters, place });
         let accepts = self.target.accepts;
         let ask = Ask {
             model: &self.target.model,
-            prompt: &prompt,
-            max_tokens: self.workload.max_tokens,
-            temperature: self.workload.temperature,
+            prompt,
+            max_tokens: shape.max_tokens,
+            temperature: workload.temperature,
             ignore_eos: accepts.ignore_eos,
             min_tokens: accepts.min_tokens,
             usage: accepts.usage,
+            lora,
         };
         Composed {
             body: write_body(self.target.api, &ask),
             words,
+            prompt_tokens: shape.prompt_tokens,
+            adapter: lora.map(|lora| lora.adapter().name.clone()),
+        }
+    }
+
+    fn prompt(&self, shape: &Shape, nth: u64) -> (Prompt<'_>, Option<u32>) {
+        if let Some(texts) = &self.workload.texts {
+            return (Prompt::Text(Cow::Borrowed(texts.nth(nth))), None);
+        }
+        match &self.workload.token_pool {
+            Some(pool) if self.target.api == Api::Completions => {
+                (Prompt::Ids(pool.write(shape)), None)
+            }
+            _ => {
+                let (text, words) = write_words(shape, &self.lengths);
+                (Prompt::Text(Cow::Owned(text)), Some(words))
+            }
         }
     }
 }

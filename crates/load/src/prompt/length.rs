@@ -50,6 +50,11 @@ impl LengthModel {
         words.round() as u32
     }
 
+    /// The words that make so many tokens of a part of a prompt.
+    pub(crate) fn words_in(&self, tokens: u32) -> u32 {
+        (f64::from(tokens) / self.per_word).round() as u32
+    }
+
     fn tokens_of(&self, words: u32) -> f64 {
         self.overhead + self.per_word * f64::from(words)
     }

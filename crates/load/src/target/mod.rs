@@ -65,8 +65,8 @@ impl fmt::Debug for ApiKey {
 impl Target {
     /// The head of a streamed request, less id, length and end.
     pub(crate) fn request_head(&self) -> Vec<u8> {
-        self.url
-            .head("POST", self.api.path(), self.api_key.as_ref())
+        let path = self.api.path(&self.model);
+        self.url.head("POST", &path, self.api_key.as_ref())
     }
 }
 

@@ -3,11 +3,12 @@
 use super::{Accepts, ApiKey, BaseUrl, PreflightError, Target};
 use crate::{
     client::{Call, CallNote, Client, Link},
-    dialect::{Api, Ask, server_words, write_body},
+    dialect::{Api, Ask, Prompt, server_words, write_body},
     exchange::{Exchange, Failed, Seen},
     fetch::{Answer, FetchError, fetch},
     live::Live,
-    prompt::{LengthModel, PromptKey, PromptWriter},
+    prompt::{LengthModel, PromptKey, write_words},
+    workload::Workload,
 };
 use record::Failure;
 use serde::Deserialize;
@@ -58,11 +59,7 @@ pub fn calibrate(
     salt: u64,
     prompt_tokens: u32,
 ) -> Result<LengthModel, PreflightError> {
-    block_on(calibrate_by_usage(
-        target,
-        PromptWriter::new(seed, salt),
-        prompt_tokens,
-    ))?
+    block_on(calibrate_by_usage(target, seed, salt, prompt_tokens))?
 }
 
 fn block_on<F: Future>(future: F) -> Result<F::Output, PreflightError> {
@@ -93,7 +90,7 @@ async fn ask_all(wish: &Wish) -> Result<Target, PreflightError> {
     };
     let candidates = match &wish.api {
         Some(api) => std::slice::from_ref(api),
-        None => Api::ALL,
+        None => Api::OPEN_AI,
     };
     let mut refusal = None;
     for &api in candidates {
@@ -258,7 +255,13 @@ async fn try_api(target: &mut Target, limit: Duration) -> Result<(), Refusal> {
             min_tokens,
             usage,
         };
-        let asked = ask(target, "Say hello to the world.", 2, limit).await;
+        let asked = ask(
+            target,
+            Prompt::Text("Say hello to the world.".into()),
+            2,
+            limit,
+        )
+        .await;
         let refusal = match asked {
             Ok(_) => return Ok(()),
             Err((failed, seen)) => {
@@ -278,7 +281,7 @@ async fn try_api(target: &mut Target, limit: Duration) -> Result<(), Refusal> {
 /// One request, on a connection of its own.
 async fn ask(
     target: &Target,
-    prompt: &str,
+    prompt: Prompt<'_>,
     max_tokens: u32,
     limit: Duration,
 ) -> Result<Seen, (Failed, Seen)> {
@@ -291,6 +294,7 @@ async fn ask(
         ignore_eos: accepts.ignore_eos,
         min_tokens: accepts.min_tokens,
         usage: accepts.usage,
+        lora: None,
     };
     let body = write_body(target.api, &ask);
     let call = Call {
@@ -308,36 +312,40 @@ async fn ask(
     }
 }
 
-/// Words of the shorter calibration prompt.
-const SHORT_WORDS: u32 = 32;
+/// Tokens, about, of the shorter calibration prompt.
+const SHORT_PROMPT: u32 = 40;
 /// How long a calibration request may take: its prompt may be the longest of all.
 const CALIBRATION_LIMIT: Duration = Duration::from_secs(600);
 
 async fn calibrate_by_usage(
     target: &Target,
-    writer: PromptWriter,
+    seed: u64,
+    salt: u64,
     prompt_tokens: u32,
 ) -> Result<LengthModel, PreflightError> {
     let guess = LengthModel::guess();
     if !target.accepts.usage {
         return Ok(guess);
     }
-    let long_words = guess.words_for(prompt_tokens).max(2 * SHORT_WORDS);
-    let mut counts = [SHORT_WORDS, long_words].map(|words| (words, None));
-    for (sequence, (words, tokens)) in (0..).zip(&mut counts) {
+    let mut counts =
+        [SHORT_PROMPT, prompt_tokens.max(2 * SHORT_PROMPT)].map(|tokens| (tokens, None));
+    for (sequence, (count, counted)) in (0..).zip(&mut counts) {
         // No user of a phase has this number: the nonces stay unused.
         let key = PromptKey {
             user: u32::MAX,
             sequence,
         };
-        let prompt = writer.write(key, *words);
-        let asked = ask(target, &prompt, 1, CALIBRATION_LIMIT).await;
+        let shape = Workload::new(*count, 1, seed, salt).shape(key, None);
+        let (text, words) = write_words(&shape, &guess);
+        let prompt = Prompt::Text(text.into());
+        let asked = ask(target, prompt, 1, CALIBRATION_LIMIT).await;
         let seen = asked.map_err(|(failed, _)| PreflightError::PromptRefused {
             url: target.url.clone(),
             prompt_tokens,
             words: failed.words,
         })?;
-        *tokens = seen.usage.and_then(|usage| usage.prompt_tokens);
+        *count = words;
+        *counted = seen.usage.and_then(|usage| usage.prompt_tokens);
     }
     Ok(match counts {
         [(short, Some(short_tokens)), (long, Some(long_tokens))] => {

@@ -224,25 +224,22 @@ fn read(reader: &mut impl BufRead, requests: &AtomicU32) -> Option<Request> {
 
 /// A phase that is over in a moment.
 pub(crate) fn short_phase(users: u32) -> Phase {
-    Phase {
-        users: NonZeroU32::new(users).unwrap(),
-        think: Duration::ZERO,
-        timing: Timing {
-            ramp: Duration::ZERO,
-            warmup: Duration::ZERO,
-            measure: Duration::from_millis(200),
-            drain_limit: Duration::from_secs(5),
-            request_deadline: Duration::from_secs(5),
-        },
-        workload: Workload {
-            prompt_tokens: 20,
-            max_tokens: 2,
-            temperature: 0.0,
-            seed: 1,
-            salt: 2,
-        },
-        lengths: LengthModel::guess(),
-    }
+    let timing = Timing {
+        ramp: Duration::ZERO,
+        warmup: Duration::ZERO,
+        measure: Duration::from_millis(200),
+        drain_limit: Duration::from_secs(5),
+        request_deadline: Duration::from_secs(5),
+    };
+    let users = NonZeroU32::new(users).unwrap();
+    let workload = Workload::new(20, 2, 1, 2);
+    Phase::closed(
+        users,
+        Duration::ZERO,
+        timing,
+        workload,
+        LengthModel::guess(),
+    )
 }
 
 pub(crate) type Rows = Vec<(RequestRow, RequestTokens)>;
