@@ -36,6 +36,7 @@ pub use phase::{FailureNote, Phase, PhaseError, PhaseReport, Timing, run};
 pub use prompt::{LengthModel, TokenPool};
 pub use target::{
     Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, preflight,
+    token_pool,
 };
 pub use workload::{
     Adapter, AdapterListError, AdapterPolicy, Adapters, BadLengths, LoraDialect, Reuse, TextError,

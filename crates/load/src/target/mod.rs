@@ -1,11 +1,15 @@
 //! The server under test: where it is and what it speaks.
 
+mod calibrate;
 mod error;
+mod models;
 mod preflight;
+mod triton;
 mod url;
 
+pub use calibrate::{calibrate, token_pool};
 pub use error::PreflightError;
-pub use preflight::{Wish, calibrate, preflight};
+pub use preflight::{Wish, preflight};
 pub use url::{BaseUrl, UrlError};
 
 use crate::dialect::Api;
@@ -84,6 +88,15 @@ impl BaseUrl {
             self.authority(),
         )
         .into_bytes()
+    }
+}
+
+impl BaseUrl {
+    /// The whole head of a request with a body of that length.
+    fn post_head(&self, path: &str, api_key: Option<&ApiKey>, body: usize) -> Vec<u8> {
+        let mut head = self.head("POST", path, api_key);
+        head.extend_from_slice(format!("content-length: {body}\r\n\r\n").as_bytes());
+        head
     }
 }
 

@@ -1,23 +1,19 @@
 //! Asking a server what it is, before anything is measured.
 
-use super::{Accepts, ApiKey, BaseUrl, PreflightError, Target};
+use super::{
+    Accepts, ApiKey, BaseUrl, PreflightError, Target,
+    models::{ask_models, choose_model},
+    triton,
+};
 use crate::{
     client::{Call, CallNote, Client, Link},
-    dialect::{Api, Ask, Prompt, server_words, write_body},
+    dialect::{Api, Ask, Prompt, write_body},
     exchange::{Exchange, Failed, Seen},
-    fetch::{Answer, FetchError, fetch},
     live::Live,
-    prompt::{LengthModel, PromptKey, write_words},
-    workload::Workload,
 };
 use record::Failure;
-use serde::Deserialize;
-use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    time::Duration,
-};
-use tokio::{runtime, time::timeout};
+use std::time::Duration;
+use tokio::runtime;
 
 /// What is wanted of a server.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,17 +48,7 @@ pub fn preflight(wish: &Wish) -> Result<Target, PreflightError> {
     block_on(ask_all(wish))?
 }
 
-/// Measures how many tokens the server makes of words: two requests for one token each. Blocks.
-pub fn calibrate(
-    target: &Target,
-    seed: u64,
-    salt: u64,
-    prompt_tokens: u32,
-) -> Result<LengthModel, PreflightError> {
-    block_on(calibrate_by_usage(target, seed, salt, prompt_tokens))?
-}
-
-fn block_on<F: Future>(future: F) -> Result<F::Output, PreflightError> {
+pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, PreflightError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -73,14 +59,13 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, PreflightError> {
 
 async fn ask_all(wish: &Wish) -> Result<Target, PreflightError> {
     let (address, answer) = ask_models(wish).await?;
-    let card = choose_model(wish, &answer)?;
     let mut target = Target {
         url: wish.url.clone(),
         address,
-        context_tokens: card.context_tokens(),
-        server: card.owned_by.or(answer.server),
-        model: card.id,
+        model: String::new(),
         api: Api::Completions,
+        server: answer.server.clone(),
+        context_tokens: None,
         accepts: Accepts {
             ignore_eos: true,
             min_tokens: true,
@@ -88,10 +73,31 @@ async fn ask_all(wish: &Wish) -> Result<Target, PreflightError> {
         },
         api_key: wish.api_key.clone(),
     };
+    let no_list = answer.status != 200;
+    if wish.api == Some(Api::Triton) || (wish.api.is_none() && no_list) {
+        if let Some(model) = triton::find_model(wish, address).await {
+            target.model = model?;
+            target.server.get_or_insert_with(|| "triton".to_owned());
+            return choose_api(target, &[Api::Triton], wish).await;
+        }
+    }
+    let card = choose_model(wish, &answer)?;
+    target.context_tokens = card.context_tokens();
+    target.server = card.owned_by.or(target.server);
+    target.model = card.id;
     let candidates = match &wish.api {
         Some(api) => std::slice::from_ref(api),
         None => Api::OPEN_AI,
     };
+    choose_api(target, candidates, wish).await
+}
+
+/// The first of the candidates that works; else what the first one's reason was.
+async fn choose_api(
+    mut target: Target,
+    candidates: &[Api],
+    wish: &Wish,
+) -> Result<Target, PreflightError> {
     let mut refusal = None;
     for &api in candidates {
         target.api = api;
@@ -114,129 +120,6 @@ fn api_refused(wish: &Wish, api: Api, (status, words): Refusal) -> PreflightErro
         Some(503) => PreflightError::Loading { url, words },
         Some(status @ (401 | 403)) => PreflightError::Unauthorized { url, status, words },
         _ => PreflightError::ApiNotSpoken { url, api, words },
-    }
-}
-
-/// Connects to each of the host's addresses in turn and asks the first that answers.
-async fn ask_models(wish: &Wish) -> Result<(SocketAddr, Answer), PreflightError> {
-    let url = || wish.url.clone();
-    let unresolved = |source| PreflightError::Unresolved { url: url(), source };
-    let addresses: Vec<SocketAddr> = wish
-        .url
-        .endpoint()
-        .to_socket_addrs()
-        .map_err(unresolved)?
-        .collect();
-    let mut head = wish.url.head("GET", "/v1/models", wish.api_key.as_ref());
-    head.extend_from_slice(b"\r\n");
-    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match timeout(wish.timeout, fetch(address, &head, &[])).await {
-            Ok(Ok(answer)) => return Ok((address, answer)),
-            Ok(Err(FetchError::Connect(error))) => refused = error,
-            Ok(Err(FetchError::Broken(source))) => {
-                return Err(PreflightError::Broken { url: url(), source });
-            }
-            Ok(Err(FetchError::NotHttp(error))) => {
-                return Err(PreflightError::NotHttp {
-                    url: url(),
-                    reason: error.to_string(),
-                });
-            }
-            Err(_) => {
-                return Err(PreflightError::Timeout {
-                    url: url(),
-                    what: "GET /v1/models".to_owned(),
-                    limit: wish.timeout,
-                });
-            }
-        }
-    }
-    Err(PreflightError::Refused {
-        url: url(),
-        source: refused,
-    })
-}
-
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ModelCard>,
-}
-
-#[derive(Clone, Deserialize)]
-struct ModelCard {
-    id: String,
-    #[serde(default)]
-    aliases: Vec<String>,
-    owned_by: Option<String>,
-    /// vLLM: an adapter names the model that it adapts.
-    parent: Option<String>,
-    max_model_len: Option<u32>,
-    meta: Option<ModelMeta>,
-}
-
-/// llama.cpp.
-#[derive(Clone, Deserialize)]
-struct ModelMeta {
-    n_ctx: Option<u32>,
-}
-
-impl ModelCard {
-    fn context_tokens(&self) -> Option<u32> {
-        self.max_model_len.or(self.meta.as_ref()?.n_ctx)
-    }
-}
-
-fn choose_model(wish: &Wish, answer: &Answer) -> Result<ModelCard, PreflightError> {
-    let (url, status) = (wish.url.clone(), answer.status);
-    let words = || server_words(&answer.body);
-    match status {
-        200 => {}
-        503 => {
-            return Err(PreflightError::Loading {
-                url,
-                words: words(),
-            });
-        }
-        401 | 403 => {
-            return Err(PreflightError::Unauthorized {
-                url,
-                status,
-                words: words(),
-            });
-        }
-        _ => {
-            return Err(PreflightError::NoModelList {
-                url,
-                status,
-                words: words(),
-            });
-        }
-    }
-    let Ok(ModelList { data }) = serde_json::from_slice(&answer.body) else {
-        return Err(PreflightError::NoModelList {
-            url,
-            status,
-            words: words(),
-        });
-    };
-    let found = match &wish.model {
-        None => data
-            .iter()
-            .find(|card| card.parent.is_none())
-            .or(data.first()),
-        Some(name) => data
-            .iter()
-            .find(|card| card.id == *name || card.aliases.contains(name)),
-    };
-    match (found, &wish.model) {
-        (Some(card), _) => Ok(card.clone()),
-        (None, Some(model)) if !data.is_empty() => Err(PreflightError::ModelNotThere {
-            url,
-            model: model.clone(),
-            there: data.into_iter().map(|card| card.id).collect(),
-        }),
-        (None, _) => Err(PreflightError::NoModels { url }),
     }
 }
 
@@ -279,7 +162,7 @@ async fn try_api(target: &mut Target, limit: Duration) -> Result<(), Refusal> {
 }
 
 /// One request, on a connection of its own.
-async fn ask(
+pub(super) async fn ask(
     target: &Target,
     prompt: Prompt<'_>,
     max_tokens: u32,
@@ -310,47 +193,4 @@ async fn ask(
         Ok(()) => Ok(seen),
         Err(failed) => Err((failed, seen)),
     }
-}
-
-/// Tokens, about, of the shorter calibration prompt.
-const SHORT_PROMPT: u32 = 40;
-/// How long a calibration request may take: its prompt may be the longest of all.
-const CALIBRATION_LIMIT: Duration = Duration::from_secs(600);
-
-async fn calibrate_by_usage(
-    target: &Target,
-    seed: u64,
-    salt: u64,
-    prompt_tokens: u32,
-) -> Result<LengthModel, PreflightError> {
-    let guess = LengthModel::guess();
-    if !target.accepts.usage {
-        return Ok(guess);
-    }
-    let mut counts =
-        [SHORT_PROMPT, prompt_tokens.max(2 * SHORT_PROMPT)].map(|tokens| (tokens, None));
-    for (sequence, (count, counted)) in (0..).zip(&mut counts) {
-        // No user of a phase has this number: the nonces stay unused.
-        let key = PromptKey {
-            user: u32::MAX,
-            sequence,
-        };
-        let shape = Workload::new(*count, 1, seed, salt).shape(key, None);
-        let (text, words) = write_words(&shape, &guess);
-        let prompt = Prompt::Text(text.into());
-        let asked = ask(target, prompt, 1, CALIBRATION_LIMIT).await;
-        let seen = asked.map_err(|(failed, _)| PreflightError::PromptRefused {
-            url: target.url.clone(),
-            prompt_tokens,
-            words: failed.words,
-        })?;
-        *count = words;
-        *counted = seen.usage.and_then(|usage| usage.prompt_tokens);
-    }
-    Ok(match counts {
-        [(short, Some(short_tokens)), (long, Some(long_tokens))] => {
-            LengthModel::through((short, short_tokens), (long, long_tokens))
-        }
-        _ => guess,
-    })
 }

@@ -1,0 +1,136 @@
+//! The list of models, and the choice of one.
+
+use super::{PreflightError, preflight::Wish};
+use crate::{
+    dialect::server_words,
+    fetch::{Answer, FetchError, fetch},
+};
+use serde::Deserialize;
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+};
+use tokio::time::timeout;
+
+/// Connects to each of the host's addresses in turn and asks the first that answers.
+pub(super) async fn ask_models(wish: &Wish) -> Result<(SocketAddr, Answer), PreflightError> {
+    let url = || wish.url.clone();
+    let unresolved = |source| PreflightError::Unresolved { url: url(), source };
+    let addresses: Vec<SocketAddr> = wish
+        .url
+        .endpoint()
+        .to_socket_addrs()
+        .map_err(unresolved)?
+        .collect();
+    let mut head = wish.url.head("GET", "/v1/models", wish.api_key.as_ref());
+    head.extend_from_slice(b"\r\n");
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match timeout(wish.timeout, fetch(address, &head, &[])).await {
+            Ok(Ok(answer)) => return Ok((address, answer)),
+            Ok(Err(FetchError::Connect(error))) => refused = error,
+            Ok(Err(FetchError::Broken(source))) => {
+                return Err(PreflightError::Broken { url: url(), source });
+            }
+            Ok(Err(FetchError::NotHttp(error))) => {
+                return Err(PreflightError::NotHttp {
+                    url: url(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(_) => {
+                return Err(PreflightError::Timeout {
+                    url: url(),
+                    what: "GET /v1/models".to_owned(),
+                    limit: wish.timeout,
+                });
+            }
+        }
+    }
+    Err(PreflightError::Refused {
+        url: url(),
+        source: refused,
+    })
+}
+
+#[derive(Deserialize)]
+struct ModelList {
+    data: Vec<ModelCard>,
+}
+
+#[derive(Clone, Deserialize)]
+pub(super) struct ModelCard {
+    pub(super) id: String,
+    #[serde(default)]
+    aliases: Vec<String>,
+    pub(super) owned_by: Option<String>,
+    /// vLLM: an adapter names the model that it adapts.
+    parent: Option<String>,
+    max_model_len: Option<u32>,
+    meta: Option<ModelMeta>,
+}
+
+/// llama.cpp.
+#[derive(Clone, Deserialize)]
+struct ModelMeta {
+    n_ctx: Option<u32>,
+}
+
+impl ModelCard {
+    pub(super) fn context_tokens(&self) -> Option<u32> {
+        self.max_model_len.or(self.meta.as_ref()?.n_ctx)
+    }
+}
+
+pub(super) fn choose_model(wish: &Wish, answer: &Answer) -> Result<ModelCard, PreflightError> {
+    let (url, status) = (wish.url.clone(), answer.status);
+    let words = || server_words(&answer.body);
+    match status {
+        200 => {}
+        503 => {
+            return Err(PreflightError::Loading {
+                url,
+                words: words(),
+            });
+        }
+        401 | 403 => {
+            return Err(PreflightError::Unauthorized {
+                url,
+                status,
+                words: words(),
+            });
+        }
+        _ => {
+            return Err(PreflightError::NoModelList {
+                url,
+                status,
+                words: words(),
+            });
+        }
+    }
+    let Ok(ModelList { data }) = serde_json::from_slice(&answer.body) else {
+        return Err(PreflightError::NoModelList {
+            url,
+            status,
+            words: words(),
+        });
+    };
+    let found = match &wish.model {
+        None => data
+            .iter()
+            .find(|card| card.parent.is_none())
+            .or(data.first()),
+        Some(name) => data
+            .iter()
+            .find(|card| card.id == *name || card.aliases.contains(name)),
+    };
+    match (found, &wish.model) {
+        (Some(card), _) => Ok(card.clone()),
+        (None, Some(model)) if !data.is_empty() => Err(PreflightError::ModelNotThere {
+            url,
+            model: model.clone(),
+            there: data.into_iter().map(|card| card.id).collect(),
+        }),
+        (None, _) => Err(PreflightError::NoModels { url }),
+    }
+}
