@@ -1,0 +1,84 @@
+//! The figures: from cells and timelines to SVG, and from the very same SVG to PNG.
+//!
+//! A figure is a [`Scene`](scene::Scene): shapes whose colours are roles ([`theme::Ink`]), so that
+//! one drawing serves the light file, the dark file and the page, where the reader's own setting
+//! decides. Every title says what was found and is computed from the records alone.
+
+mod frame;
+mod h2;
+mod h8;
+mod label;
+mod numbers;
+mod png;
+mod scale;
+mod scene;
+mod theme;
+mod typeface;
+
+use crate::{Cell, Note, evidence::RunEvidence, timeline::CpuTimeline};
+use scene::{Paint, Scene};
+
+pub(crate) use numbers::{percent, plain};
+pub use png::FigureError;
+pub use theme::Theme;
+pub(crate) use theme::stylesheet;
+pub(crate) use typeface::web_fonts;
+
+/// A picture of the session.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    name: &'static str,
+    title: String,
+    scene: Scene,
+}
+
+impl Figure {
+    /// Its name, which is also its files' stem.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// What it shows, as a finding.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The figure as a file of its own: light, its fonts inside.
+    pub fn svg(&self) -> String {
+        self.scene.svg(Paint::Standalone)
+    }
+
+    /// The figure for the page, whose style sheet holds colours and fonts.
+    pub(crate) fn inline_svg(&self) -> String {
+        self.scene.svg(Paint::Page)
+    }
+
+    /// The figure as a PNG of twice its size. The slow part: some tenths of a second.
+    pub fn png(&self, theme: Theme) -> Result<Vec<u8>, FigureError> {
+        png::render(&self.scene.svg(Paint::Fixed(theme)), self.name)
+    }
+}
+
+/// Draws what can be drawn; what cannot becomes a note.
+pub(crate) fn draw_all(
+    cells: &[Cell],
+    runs: &[RunEvidence],
+    timeline: Option<&CpuTimeline>,
+    notes: &mut Vec<Note>,
+) -> Vec<Figure> {
+    let drawn = [
+        (h2::NAME, h2::draw(cells)),
+        (h8::NAME, h8::draw(runs, timeline)),
+    ];
+    let mut figures = Vec::new();
+    for (name, result) in drawn {
+        match result {
+            Ok(figure) => figures.push(figure),
+            Err(why) => notes.push(Note::session(format!("figure {name} is not drawn: {why}"))),
+        }
+    }
+    figures
+}
+
+/// Why a figure is not drawn, in words.
+type NotDrawn = &'static str;

@@ -1,0 +1,120 @@
+//! `report.html`: one file that loads nothing and holds no script.
+//!
+//! All text is escaped by the template; only what this crate drew itself, the figures and the
+//! style sheet, goes in as it is. The policy in the page lets nothing else in: no request, no
+//! script, no style but the one whose hash it names.
+
+mod facts;
+mod rows;
+
+use crate::{
+    Analysis, Metric, Note,
+    figure::{stylesheet, web_fonts},
+    stats::{REPLICATES, SEED},
+    table::{self, Table},
+};
+use askama::Template;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use facts::Fact;
+use record::{SessionManifest, TargetKind};
+use rows::{GateRow, HostTable, RunRow};
+use sha2::{Digest, Sha256};
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    session: &'a SessionManifest,
+    policy: String,
+    style: String,
+    embedded: bool,
+    quick: bool,
+    /// The names of the invalid runs; empty if there are none.
+    invalid_runs: String,
+    cells: Table,
+    table_note: String,
+    figures: Vec<Picture<'a>>,
+    notes: &'a [Note],
+    host: HostTable,
+    runs: Vec<RunRow>,
+    gates: Vec<GateRow>,
+    facts: Vec<Fact>,
+    metrics: Vec<Fact>,
+    methods: Vec<String>,
+}
+
+struct Picture<'a> {
+    name: &'a str,
+    svg: String,
+}
+
+pub(crate) fn render(analysis: &Analysis) -> String {
+    let style = format!(
+        "{}{}{}",
+        web_fonts(),
+        stylesheet(),
+        include_str!("../../templates/report.css")
+    );
+    let page = Page {
+        session: &analysis.session,
+        policy: policy(&style),
+        style,
+        embedded: analysis.session.target.kind == TargetKind::Embedded,
+        quick: analysis.session.quick,
+        invalid_runs: rows::invalid_runs(analysis),
+        cells: table::of_cells(&analysis.cells),
+        table_note: table_note(analysis),
+        figures: analysis
+            .figures
+            .iter()
+            .map(|figure| Picture {
+                name: figure.name(),
+                svg: figure.inline_svg(),
+            })
+            .collect(),
+        notes: &analysis.notes,
+        host: rows::host(&analysis.cells),
+        runs: analysis.runs.iter().map(RunRow::new).collect(),
+        gates: rows::gates(analysis),
+        facts: facts::of_session(&analysis.session),
+        metrics: Metric::ALL
+            .map(|metric| Fact::new(metric.name(), metric.definition()))
+            .into(),
+        methods: methods(),
+    };
+    page.render()
+        .expect("the template only writes to a String, which cannot fail")
+}
+
+/// Nothing is loaded, run or sent; the one style is known by its hash, and fonts lie in it.
+fn policy(style: &str) -> String {
+    let hash = STANDARD.encode(Sha256::digest(style));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; font-src data:; base-uri 'none'; form-action 'none'"
+    )
+}
+
+fn table_note(analysis: &Analysis) -> String {
+    let mut note = String::from(
+        "Latencies of the requests that were sent within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests, its interval 368.",
+    );
+    if let Some(cell) = analysis.cells.first() {
+        note.push_str(&format!(" In brackets: 95 % {}.", cell.method.name()));
+    }
+    if analysis.cells.iter().any(|cell| cell.invalid) {
+        note.push_str(" * A gate that decides validity failed in every repeat.");
+    }
+    note
+}
+
+fn methods() -> Vec<String> {
+    vec![
+        "All times are CLOCK_MONOTONIC since the session’s start. A chunk’s arrival is the kernel’s receive time where the summary’s clock says kernel.".to_owned(),
+        "The cohort of a run is the requests sent within its measured interval, followed to their end. Failed requests are counted by kind; timeouts and requests still running at the end are also counted as censored: their latency is only known to exceed what was seen. Neither enters a distribution.".to_owned(),
+        "Rates count what happened within the measured interval, whichever request it belongs to, and divide by the interval alone. A request’s output tokens, by the server’s own count, are spread evenly over its chunks, and those that arrived within the interval count.".to_owned(),
+        "A percentile is the value of rank ⌈n·p⌉ (Hyndman and Fan’s definition 1), given where at least one value is expected above it: p90 from 10 values, p95 from 20, p99 from 100. Percentiles of several repeats are those of their pooled rows, never a mean of percentiles.".to_owned(),
+        "Intervals of a cell with one run are order-statistic intervals (David and Nagaraja, Order Statistics, 7.1), which take the requests for independent; queueing makes neighbours alike, so read them as the least uncertainty there is. itl_ms and client_lag_ms, whose values depend on each other within a request, get a bootstrap of whole requests.".to_owned(),
+        format!("Intervals of a cell with several repeats are percentile intervals of a cluster bootstrap: repeats, then requests, {REPLICATES} resamples, xoshiro256++ from seed {SEED:#x}. They are given from 20 requests on, and where independent values would have an interval too."),
+        "Host figures are differences of the kernel’s counters between the first and the last tick inside the measured interval, divided by the time between these ticks. MB are 10⁶ bytes. iowait is idle time of a CPU while a task of that CPU waits for I/O: the kernel calls it unreliable, and it can miss waits entirely. Pressure (PSI) is the time in which some, or all non-idle, tasks were stalled. util says only that at least one I/O was in flight; on NVMe it is no share of capacity.".to_owned(),
+        "Users drive both latency and I/O: that they move together shows no cause.".to_owned(),
+    ]
+}

@@ -1,0 +1,401 @@
+//! Sessions that nobody measured, written through the record crate as a real one is.
+
+use clock::{ClockPair, MonoNs, SessionNs};
+use rand_xoshiro::{
+    Xoshiro256PlusPlus,
+    rand_core::{Rng, SeedableRng},
+};
+use record::{
+    ChunkTime, Column, CoreRow, CpuTimes, Device, DeviceUnderTest, Effect, FORMAT, Gate, Host,
+    HostFacts, Interval, Outcome, RequestRow, RequestTokens, RunDir, RunId, RunManifest, RunState,
+    RunWriter, Session, SessionDir, SessionManifest, Stage, Stages, StampSource, TargetFacts,
+    TargetKind, TelemetryRow, TelemetryWriter, Value, WorkloadFacts,
+};
+use std::{path::Path, time::Duration};
+
+/// What a session should look like.
+#[derive(Clone)]
+pub(crate) struct Scenario {
+    pub(crate) users: Vec<u32>,
+    pub(crate) repeats: u32,
+    pub(crate) measure_s: f64,
+    pub(crate) cores: u32,
+    /// Requests a second that the server completes at most.
+    pub(crate) capacity: f64,
+    /// The share of CPU time in iowait.
+    pub(crate) iowait: fn(u32) -> f64,
+    pub(crate) kind: TargetKind,
+    pub(crate) model: &'static str,
+    pub(crate) error: &'static str,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            users: vec![1, 2, 4, 8, 16, 32, 64],
+            repeats: 1,
+            measure_s: 60.0,
+            cores: 8,
+            capacity: 8.0,
+            iowait: |users| 0.002 * f64::from(users),
+            kind: TargetKind::Embedded,
+            model: "spillpoint/embedded-120b",
+            error: "deadline of 60 s reached",
+        }
+    }
+}
+
+const NAME: &str = "20261124T101500Z-h2-spark";
+
+impl Scenario {
+    /// Writes the session under `root`.
+    pub(crate) fn write(&self, root: &Path) -> Session {
+        let runs: Vec<(RunId, u32, u32)> = (1..=self.repeats)
+            .flat_map(|repeat| self.users.iter().map(move |&users| (users, repeat)))
+            .map(|(users, repeat)| (RunId::new("h2", users, repeat), users, repeat))
+            .collect();
+        let manifest = self.session(runs.iter().map(|(id, ..)| id.clone()).collect());
+        let session = Session::create(SessionDir::new(root.join(NAME)), manifest).unwrap();
+        let mut start_s = 1.0;
+        let mut cpu = CpuClock::new(self.cores);
+        for (id, users, repeat) in &runs {
+            let run = Run {
+                scenario: self,
+                users: *users,
+                rng: Xoshiro256PlusPlus::seed_from_u64(u64::from(users * 31 + repeat)),
+                stages: self.stages(start_s),
+            };
+            start_s = run.stages.drain.end_ns.as_secs_f64() + 2.0;
+            run.write(&session.dir.run(id), id, *repeat, &mut cpu);
+        }
+        session
+    }
+
+    fn stages(&self, start_s: f64) -> Stages {
+        let interval = |from: f64, to: f64| Interval {
+            start_ns: ns(start_s + from),
+            end_ns: ns(start_s + to),
+        };
+        let end = 4.0 + self.measure_s;
+        Stages {
+            ramp: interval(0.0, 1.0),
+            warmup: interval(1.0, 4.0),
+            measure: interval(4.0, end),
+            drain: interval(end, end + 3.0),
+        }
+    }
+
+    fn session(&self, runs: Vec<RunId>) -> SessionManifest {
+        SessionManifest {
+            format: FORMAT,
+            session: NAME.into(),
+            spillpoint: "0.1.0".into(),
+            experiment: "h2".into(),
+            title: "H2: does tail latency follow the CPU’s wait for I/O?".into(),
+            quick: false,
+            plan: serde_json::json!({"users": self.users}),
+            target: TargetFacts {
+                kind: self.kind,
+                url: "http://127.0.0.1:8355".into(),
+                model: self.model.into(),
+                api: "completions".into(),
+                server: None,
+            },
+            host: HostFacts {
+                hostname: "spark".into(),
+                kernel: "6.17.0-nvidia".into(),
+                arch: "aarch64".into(),
+                os: Some("Ubuntu 24.04.3 LTS".into()),
+                cpu: Some("Cortex-X925 and Cortex-A725".into()),
+                cores: self.cores,
+                mem_total_bytes: Some(130_663_165_952),
+                swap_total_bytes: Some(0),
+                page_size_bytes: 4096,
+                boot_id: None,
+            },
+            device: DeviceUnderTest {
+                path: "/models/gpt-oss-120b".into(),
+                name: Some("nvme0n1".into()),
+                partition: Some("nvme0n1p2".into()),
+                file_system: Some("ext4".into()),
+                model: Some("SAMSUNG MZALC4T0HBL1-00B07".into()),
+                why_not: None,
+            },
+            t0_mono_ns: MonoNs(5_000_000_000),
+            clock: clock_pair(),
+            runs,
+        }
+    }
+}
+
+fn clock_pair() -> ClockPair {
+    ClockPair {
+        mono_ns: MonoNs(5_000_000_000),
+        utc_ns: 1_795_515_300_000_000_000,
+        uncertainty_ns: 120,
+    }
+}
+
+fn ns(seconds: f64) -> SessionNs {
+    SessionNs((seconds * 1e9).round() as i64)
+}
+
+/// Counters that go on from run to run, as a kernel's do.
+struct CpuClock {
+    cores: Vec<CpuTimes>,
+    read_bytes: u64,
+    reads: u64,
+    psi_io_us: u64,
+}
+
+impl CpuClock {
+    fn new(cores: u32) -> Self {
+        Self {
+            cores: vec![CpuTimes::default(); cores as usize],
+            read_bytes: 1 << 30,
+            reads: 1000,
+            psi_io_us: 500,
+        }
+    }
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    users: u32,
+    rng: Xoshiro256PlusPlus,
+    stages: Stages,
+}
+
+impl Run<'_> {
+    fn write(mut self, dir: &RunDir, id: &RunId, repeat: u32, cpu: &mut CpuClock) {
+        dir.create(&self.manifest(id, repeat)).unwrap();
+        let mut writer = RunWriter::create(dir).unwrap();
+        for (row, tokens) in self.requests() {
+            writer.request(&row, &tokens).unwrap();
+        }
+        self.telemetry(dir, cpu);
+    }
+
+    fn manifest(&self, id: &RunId, repeat: u32) -> RunManifest {
+        let gate = |name: &str, measures: &str, limit: &str, measured, passed, effect| Gate {
+            name: name.into(),
+            measures: measures.into(),
+            limit: limit.into(),
+            measured,
+            passed,
+            effect,
+        };
+        RunManifest {
+            format: FORMAT,
+            run: id.clone(),
+            phase: "h2".into(),
+            users: self.users,
+            repeat,
+            workload: WorkloadFacts {
+                prompt_tokens: 1024,
+                output_tokens: 128,
+                seed: 1,
+                nonce_salt: 2,
+            },
+            state: RunState::Complete,
+            clock: clock_pair(),
+            stages: Some(self.stages),
+            sampling: None,
+            gates: vec![
+                gate(
+                    "failed_requests",
+                    "failed requests of the measured interval, %",
+                    "<= 1",
+                    Some(0.3),
+                    true,
+                    Effect::Invalid,
+                ),
+                gate(
+                    "telemetry_coverage",
+                    "telemetry ticks taken of those due, %",
+                    ">= 95",
+                    Some(99.8),
+                    true,
+                    Effect::Invalid,
+                ),
+                gate(
+                    "client_lag",
+                    "the client's own lag at the 99th percentile, ms",
+                    "<= 1",
+                    Some(1.4),
+                    self.users < 64,
+                    Effect::NotDecisionGrade,
+                ),
+            ],
+        }
+    }
+
+    fn uniform(&mut self) -> f64 {
+        (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A factor around 1 with a heavy right tail.
+    fn noise(&mut self) -> f64 {
+        let normal: f64 = (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0;
+        (0.25 * normal).exp()
+    }
+
+    fn requests(&mut self) -> Vec<(RequestRow, RequestTokens)> {
+        let mut done = Vec::new();
+        let end = self.stages.drain.end_ns.as_secs_f64();
+        for user in 0..self.users {
+            let mut now = self.stages.ramp.start_ns.as_secs_f64() + self.uniform();
+            while now < end {
+                let (row, tokens) = self.request(done.len() as u64, user, now);
+                now = row.ended.as_secs_f64() + 0.001;
+                done.push((row, tokens));
+            }
+        }
+        done
+    }
+
+    fn request(&mut self, request: u64, user: u32, sent_s: f64) -> (RequestRow, RequestTokens) {
+        let least_s = 0.8;
+        let queued_s = (f64::from(self.users) / self.scenario.capacity - least_s).max(0.0);
+        let ttft_s = 0.05 * self.noise() + queued_s * self.noise();
+        let gap_s = least_s / 20.0;
+        let mut arrival_s = ttft_s;
+        let chunks: Vec<ChunkTime> = (0..20)
+            .map(|_| {
+                let chunk = ChunkTime {
+                    arrival: Duration::from_secs_f64(arrival_s),
+                    lag: Some(Duration::from_nanos(4000 + self.rng.next_u64() % 3000)),
+                };
+                arrival_s += gap_s * self.noise();
+                chunk
+            })
+            .collect();
+        let e2e = chunks[chunks.len() - 1].arrival;
+        let sent = ns(sent_s);
+        let outcome = if request % 97 == 96 {
+            Outcome::Timeout
+        } else {
+            Outcome::Ok
+        };
+        let ok = outcome == Outcome::Ok;
+        let row = RequestRow {
+            request,
+            user,
+            stage: self.stage(sent),
+            adapter: None,
+            prompt_tokens_wanted: 1024,
+            prompt_tokens: Some(1024),
+            cached_tokens: None,
+            output_tokens: ok.then_some(40),
+            chunks: chunks.len() as u32,
+            intended: sent,
+            sent,
+            ended: sent.plus(e2e),
+            queue: Duration::from_micros(20),
+            ttfb: Some(Duration::from_millis(2)),
+            ttft: Some(chunks[0].arrival),
+            ttfa: Some(chunks[0].arrival),
+            e2e: ok.then_some(e2e),
+            tpot: ok.then(|| (e2e - chunks[0].arrival) / 38),
+            client_lag: Some(Duration::from_micros(7)),
+            clock: StampSource::Kernel,
+            outcome,
+            status: Some(200),
+            error: (!ok).then(|| self.scenario.error.to_owned()),
+        };
+        (row, RequestTokens { request, chunks })
+    }
+
+    fn stage(&self, sent: SessionNs) -> Stage {
+        if self.stages.measure.contains(sent) {
+            Stage::Measure
+        } else if self.stages.warmup.contains(sent) {
+            Stage::Warmup
+        } else if sent < self.stages.warmup.start_ns {
+            Stage::Ramp
+        } else {
+            Stage::Drain
+        }
+    }
+
+    fn telemetry(&mut self, dir: &RunDir, cpu: &mut CpuClock) {
+        const TIMES: [Host; 8] = [
+            Host::CpuUsrMs,
+            Host::CpuNiceMs,
+            Host::CpuSysMs,
+            Host::CpuIowaitMs,
+            Host::CpuIrqMs,
+            Host::CpuSoftMs,
+            Host::CpuStealMs,
+            Host::CpuIdleMs,
+        ];
+        let device = |field| Column::Device("nvme0n1".to_owned(), field);
+        let columns: Vec<Column> = TIMES
+            .map(Column::Host)
+            .into_iter()
+            .chain([
+                Column::Host(Host::PsiIoSomeUs),
+                device(Device::ReadBytes),
+                device(Device::ReadsCount),
+                device(Device::ReadTimeMs),
+            ])
+            .collect();
+        let mut writer = TelemetryWriter::create(dir.path(), &columns).unwrap();
+        let iowait = (self.scenario.iowait)(self.users);
+        let mut t = self.stages.ramp.start_ns;
+        let mut tick = 0;
+        while t < self.stages.drain.end_ns {
+            let cores = self.tick_cores(t, cpu, iowait);
+            let busy = (iowait * 40_000_000.0 * (0.5 + self.uniform())) as u64;
+            cpu.read_bytes += busy;
+            cpu.reads += busy / 131_072;
+            cpu.psi_io_us += (iowait * 150_000.0) as u64;
+            let sum = |index: usize| {
+                cores
+                    .iter()
+                    .map(|core| core.times.fields()[index])
+                    .sum::<u64>()
+            };
+            let values = (0..8)
+                .map(sum)
+                .chain([cpu.psi_io_us, cpu.read_bytes, cpu.reads, cpu.reads / 8])
+                .map(Value::Int)
+                .collect();
+            writer
+                .tick(&TelemetryRow { tick, t, values }, &cores)
+                .unwrap();
+            t = t.plus(Duration::from_millis(100));
+            tick += 1;
+        }
+    }
+
+    fn tick_cores(&mut self, t: SessionNs, cpu: &mut CpuClock, iowait: f64) -> Vec<CoreRow> {
+        let load = (f64::from(self.users) / 80.0).min(0.8);
+        let mut rows = Vec::new();
+        for core in 0..cpu.cores.len() {
+            // The lower cores do more, and waits come in bursts on a few.
+            let tilt = 1.6 - 1.2 * core as f64 / cpu.cores.len() as f64;
+            let burst = if core % 3 == 1 { 2.4 } else { 0.3 };
+            let spent = |share: f64| ((share * 10.0).round() as u64 * 10).min(100);
+            let dither = |this: &mut Self, share: f64| spent(share * (0.4 + 1.2 * this.uniform()));
+            let usr = dither(self, load * tilt);
+            let sys = dither(self, 0.15 * load * tilt).min(100 - usr);
+            let waits = u64::from(self.uniform() < iowait * burst) * 100;
+            let iowait = waits.min(100 - usr - sys);
+            let soft = u64::from(self.uniform() < 0.05) * 10;
+            let soft = soft.min(100 - usr - sys - iowait);
+            let times = &mut cpu.cores[core];
+            times.usr_ms += usr;
+            times.sys_ms += sys;
+            times.iowait_ms += iowait;
+            times.soft_ms += soft;
+            times.idle_ms += 100 - usr - sys - iowait - soft;
+            rows.push(CoreRow {
+                t,
+                core: core as u32,
+                times: *times,
+            });
+        }
+        rows
+    }
+}
