@@ -27,6 +27,7 @@ pub mod device;
 pub mod gauges;
 pub mod gpu;
 pub mod host;
+pub mod metrics;
 pub mod nvme;
 pub mod page_cache;
 pub mod parse;
