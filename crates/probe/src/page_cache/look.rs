@@ -8,7 +8,10 @@ use nix::{
 use std::{
     fs::File,
     io,
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::fs::MetadataExt,
+    },
     path::PathBuf,
     ptr,
 };
@@ -47,7 +50,7 @@ struct Counts {
 }
 
 #[expect(unsafe_code, reason = "no library wraps cachestat")]
-fn cachestat(file: &File) -> Result<Pages, Errno> {
+fn count(descriptor: RawFd) -> Result<Pages, Errno> {
     /// The same on every architecture (arch/*/entry/syscalls, scripts/syscall.tbl).
     const CACHESTAT: libc::c_long = 451;
     let range = Range {
@@ -56,20 +59,23 @@ fn cachestat(file: &File) -> Result<Pages, Errno> {
     };
     let mut counts = Counts::default();
     // SAFETY: both structs are the kernel's by layout and live past the call; the flags must be 0.
-    let result = unsafe {
-        libc::syscall(
-            CACHESTAT,
-            file.as_raw_fd(),
-            &raw const range,
-            &raw mut counts,
-            0,
-        )
-    };
+    let result =
+        unsafe { libc::syscall(CACHESTAT, descriptor, &raw const range, &raw mut counts, 0) };
     Errno::result(result)?;
     Ok(Pages {
         resident: counts.cached,
         dirty: Some(counts.dirty + counts.writeback),
     })
+}
+
+/// Asks for a descriptor that is none: a kernel that has the call says so (EBADF), others don't
+/// know the call.
+pub(super) fn has_cachestat() -> bool {
+    count(-1) == Err(Errno::EBADF)
+}
+
+fn cachestat(file: &File) -> Result<Pages, Errno> {
+    count(file.as_raw_fd())
 }
 
 /// Counts through a mapping, a piece at a time, so that a file larger than the address space's

@@ -189,6 +189,11 @@ fn collect(
     Ok(())
 }
 
+/// Whether the kernel has `cachestat`.
+pub(crate) fn has_cachestat() -> bool {
+    look::has_cachestat()
+}
+
 /// Looks at the files again and again into their columns.
 pub(crate) fn watch(files: Files) -> io::Result<Box<dyn Fill + Send>> {
     let begin = move || Some(move || files.residency().ok());

@@ -1,4 +1,8 @@
-//! Facts about the machine.
+//! Facts about the machine, and how it is set.
+
+mod settings;
+
+pub use settings::{Privileges, Settings, Swap, Tool, settings};
 
 use crate::{
     Roots,
