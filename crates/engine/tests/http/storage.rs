@@ -163,6 +163,29 @@ fn evicted_blocks_come_back_by_threads_too() {
 }
 
 #[test]
+fn a_planted_delay_of_the_disk_is_in_the_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tier");
+    let mut config = tiered(&path, IoEngine::Auto, LeftOver::Drop);
+    let delay = Duration::from_millis(30);
+    if let Some(disk) = config.kv_tier.as_mut().and_then(|tier| tier.disk.as_mut()) {
+        disk.queue.read_delay = delay;
+    }
+    let engine = Engine::start(config);
+    for n in 0..3 {
+        cached(&engine, "first", n);
+    }
+    wait_for_writes(&engine, 30.0);
+    assert_eq!(cached(&engine, "again", 0), 160);
+    let truth = engine.truth("again");
+    // Ten blocks, eight at a time.
+    let waited = Duration::from_micros(truth["storage_wait_us"].as_u64().unwrap());
+    assert!(waited >= 2 * delay, "{truth}");
+    let ns = |name: &str| truth[name].as_u64().unwrap();
+    assert!(Duration::from_nanos(ns("scheduled_ns") - ns("arrival_ns")) >= 2 * delay);
+}
+
+#[test]
 fn a_memory_tier_serves_without_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tier");

@@ -80,6 +80,37 @@ fn a_bad_block_and_all_behind_it_are_computed_again() {
     assert!(scheduler.is_idle());
 }
 
+/// `users` in turn repeat their own prompt of four blocks, each round in the same order; the share
+/// of the last round's prompt blocks that had to come from the tier.
+fn spilled_share(users: u32, pool_blocks: u32) -> f64 {
+    let mut scheduler = tiered(pool_blocks, 10_000, WriteMode::Back);
+    let mut fetched = 0;
+    for round in 0..3 {
+        fetched = 0;
+        for user in 0..users {
+            let id = u64::from(round * users + user);
+            scheduler
+                .submit(submission(id, &range(user * 1000, 17), 3))
+                .unwrap();
+            fetched += drain_tiered(&mut scheduler);
+        }
+    }
+    fetched as f64 / f64::from(users * 4)
+}
+
+#[test]
+fn spilling_starts_at_the_planted_number_of_users() {
+    // A user's prompt keeps four full blocks; the one in service needs a fifth.
+    let pool_blocks = 24 * 4 + 1;
+    for users in [1, 8, 16, 24] {
+        assert_eq!(spilled_share(users, pool_blocks), 0.0, "{users}");
+    }
+    // One more, and the least recently used is always the next to be asked for.
+    for users in [25, 32, 64] {
+        assert!(spilled_share(users, pool_blocks) > 0.9, "{users}");
+    }
+}
+
 fn with_adapters(device_slots: u32, host_slots: u32) -> Scheduler {
     Scheduler::new(Limits {
         adapters: Some(AdapterLimits {

@@ -105,8 +105,9 @@ pub struct Completion {
     pub ticket: u64,
     /// The request's.
     pub direction: Direction,
-    /// The request's, filled if it was a read that succeeded.
-    pub buffer: Buffer,
+    /// The request's, filled if it was a read that succeeded. None if the queue broke down and the
+    /// kernel may still use it.
+    pub buffer: Option<Buffer>,
     /// Whether the whole buffer was read or written.
     pub result: io::Result<()>,
 }
@@ -125,7 +126,7 @@ impl Completion {
         Self {
             ticket: request.ticket,
             direction: request.direction,
-            buffer: request.buffer,
+            buffer: Some(request.buffer),
             result,
         }
     }
@@ -261,6 +262,7 @@ mod tests {
                 assert!(
                     completion
                         .buffer
+                        .unwrap()
                         .bytes()
                         .iter()
                         .all(|b| u64::from(*b) == ticket)

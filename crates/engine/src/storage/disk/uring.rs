@@ -194,16 +194,22 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends all requests with an error: the ring is of no more use. Those that the kernel may
-    /// still be writing to are leaked, for good reason.
+    /// Ends all requests with an error: the ring is of no more use. The memory of those that the
+    /// kernel may still be writing to is leaked, for good reason.
     fn give_up(&mut self, error: &io::Error) {
         tracing::error!(%error, "io_uring failed; the disk tier is of no more use");
         for (_, request) in self.under_way.drain() {
-            std::mem::forget(request);
+            let completion = Completion {
+                ticket: request.ticket,
+                direction: request.direction,
+                buffer: None,
+                result: Err(io::Error::other("io_uring failed")),
+            };
+            std::mem::forget(request.buffer);
+            (self.on_done)(completion);
         }
         while let Ok(request) = self.inbox.recv() {
-            let failed = Err(io::Error::other("io_uring failed"));
-            (self.on_done)(Completion::new(request, failed));
+            (self.on_done)(Completion::new(request, Err(io::ErrorKind::Other.into())));
         }
     }
 }

@@ -154,12 +154,15 @@ impl Worker {
     fn store_disk(&self, ticket: u64, hash: BlockHash, to: DiskSlot, mut buffer: Buffer) {
         let Some(queue) = &self.queue else { return };
         frame::encode(hash, self.shape.payload, buffer.bytes_mut());
-        queue.submit(Request {
+        let taken = queue.submit(Request {
             ticket,
             direction: Direction::Write,
             offset: self.shape.offset(to),
             buffer,
         });
+        if !taken {
+            (self.on_event)(TierEvent::lost(ticket));
+        }
     }
 
     fn range(&self, slot: HostSlot) -> Range<usize> {

@@ -64,13 +64,16 @@ fn ended(completion: Completion) -> TierEvent {
             Err(Failure::Io)
         }
         (Ok(()), Direction::Write) => Ok(Moved::Written),
-        (Ok(()), Direction::Read) => frame::verify(completion.buffer.bytes())
-            .map(Moved::Read)
-            .map_err(|_| Failure::Bad),
+        (Ok(()), Direction::Read) => {
+            let frame = completion.buffer.as_ref().map_or(&[][..], Buffer::bytes);
+            frame::verify(frame)
+                .map(Moved::Read)
+                .map_err(|_| Failure::Bad)
+        }
     };
     TierEvent {
         ticket: completion.ticket,
-        buffer: Some(completion.buffer),
+        buffer: completion.buffer,
         result,
     }
 }
@@ -101,6 +104,7 @@ pub(crate) struct Fetched {
 pub(crate) struct Tier {
     shape: Shape,
     copier: Copier,
+    on_event: Arc<OnEvent>,
     queue: Option<Arc<DiskQueue>>,
     _lock: Option<Flock<File>>,
     idle: Vec<Buffer>,
@@ -137,10 +141,22 @@ struct Progress {
     began: MonoNs,
 }
 
+impl TierEvent {
+    /// A request that the queue could not take.
+    fn lost(ticket: u64) -> Self {
+        Self {
+            ticket,
+            buffer: None,
+            result: Err(Failure::Io),
+        }
+    }
+}
+
 impl Tier {
     fn new(
         shape: Shape,
         copier: Copier,
+        on_event: Arc<OnEvent>,
         queue: Option<Arc<DiskQueue>>,
         lock: Option<Flock<File>>,
         idle: Vec<Buffer>,
@@ -148,6 +164,7 @@ impl Tier {
         Self {
             shape,
             copier,
+            on_event,
             queue,
             _lock: lock,
             most_writes: idle.len() / 2,
@@ -298,13 +315,16 @@ impl Tier {
         let Some(buffer) = self.idle.pop() else {
             return self.waiting_reads.push_front(read);
         };
+        let ticket = self.ticket(Job::Read(read));
         let request = Request {
-            ticket: self.ticket(Job::Read(read)),
+            ticket,
             direction: Direction::Read,
             offset: self.shape.offset(slot),
             buffer,
         };
-        queue.submit(request);
+        if !queue.submit(request) {
+            (self.on_event)(TierEvent::lost(ticket));
+        }
     }
 
     fn start_write(&mut self, hash: BlockHash, to: DiskSlot) {

@@ -89,7 +89,12 @@ impl OpenTier {
             queue = Some(Arc::new(started));
             lock = Some(file.file);
         }
-        let copier = Copier::start(self.shape, self.host_blocks, queue.clone(), on_event)?;
-        Ok(Tier::new(self.shape, copier, queue, lock, idle))
+        let copier = Copier::start(
+            self.shape,
+            self.host_blocks,
+            queue.clone(),
+            Arc::clone(&on_event),
+        )?;
+        Ok(Tier::new(self.shape, copier, on_event, queue, lock, idle))
     }
 }
