@@ -9,14 +9,15 @@ use clock::{ClockPair, MonoNs};
 use nix::{
     cmsg_space,
     sys::socket::{
-        ControlMessageOwned, MsgFlags, TimestampingFlag, Timestamps, recvmsg, setsockopt, sockopt,
+        ControlMessageOwned, MsgFlags, RecvMsg, TimestampingFlag, Timestamps, recvmsg, setsockopt,
+        sockopt,
     },
 };
 use record::StampSource;
 use std::{
     cell::RefCell,
     io::{self, IoSlice, IoSliceMut},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     time::Duration,
 };
@@ -58,31 +59,21 @@ impl Reader {
             Some(&mut self.control),
             MsgFlags::MSG_DONTWAIT,
         )?;
-        let kernel_utc_ns = message.cmsgs().ok().and_then(|mut all| {
-            all.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampsns(stamps) => Some(stamps.system),
-                _ => None,
-            })
-        });
-        let bytes = message.bytes;
-        let utc_ns = kernel_utc_ns.map_or(0, |stamp| {
-            // The kernel stamps with times after 1970.
-            stamp.tv_sec() as u64 * 1_000_000_000 + stamp.tv_nsec() as u64
-        });
+        let (bytes, utc_ns) = (message.bytes, kernel_stamp(&message));
         Ok((bytes, self.stamp(utc_ns)))
     }
 
-    /// The stamp of bytes read now, which the kernel received at that real time (0: it did not say).
-    fn stamp(&mut self, utc_ns: u64) -> Stamp {
+    /// The stamp of bytes read now, which the kernel received at that real time, if it says so.
+    fn stamp(&mut self, utc_ns: Option<u64>) -> Stamp {
         let read = MonoNs::now();
         let user = Stamp {
             arrival: read,
             read,
             source: StampSource::User,
         };
-        if utc_ns == 0 {
+        let Some(utc_ns) = utc_ns else {
             return user;
-        }
+        };
         if read.since(self.pair.mono_ns) > PAIR_LIFE {
             self.pair = read_pair();
         }
@@ -107,6 +98,62 @@ fn read_pair() -> ClockPair {
         .unwrap_or(pairs[0])
 }
 
+/// Keeps the kernel stamping while it lives.
+///
+/// The kernel stamps packets only while some socket asks for it, and begins a moment after the first
+/// one asks (net_enable_timestamp defers to a work queue). This socket asks first, and is known to
+/// have got a stamp, so that the first packets of a measurement have theirs.
+#[derive(Debug)]
+pub(crate) struct Stamping {
+    _socket: Option<UdpSocket>,
+}
+
+const STAMPING_TRIES: u32 = 100;
+
+impl Stamping {
+    /// Waits until stamps come. Where none do, rows say that user space stamped.
+    pub(crate) fn begin() -> Self {
+        Self {
+            _socket: begin_stamping().ok(),
+        }
+    }
+}
+
+fn begin_stamping() -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(socket.local_addr()?)?;
+    socket.set_read_timeout(Some(Duration::from_millis(10)))?;
+    setsockopt(&socket, sockopt::Timestamping, &stamping_flags())?;
+    let mut control = cmsg_space!(Timestamps);
+    for _ in 0..STAMPING_TRIES {
+        socket.send(&[0])?;
+        let mut byte = [0];
+        let mut slices = [IoSliceMut::new(&mut byte)];
+        let flags = MsgFlags::empty();
+        let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
+        if kernel_stamp(&message).is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(socket)
+}
+
+fn stamping_flags() -> TimestampingFlag {
+    TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE
+}
+
+/// When the kernel received the newest bytes of a message, in nanoseconds of CLOCK_REALTIME.
+fn kernel_stamp(message: &RecvMsg<()>) -> Option<u64> {
+    let stamps = message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::ScmTimestampsns(stamps) => Some(stamps.system),
+        _ => None,
+    })?;
+    // The kernel stamps with times after 1970; 0 is no stamp.
+    let utc_ns = stamps.tv_sec() as u64 * 1_000_000_000 + stamps.tv_nsec() as u64;
+    (utc_ns != 0).then_some(utc_ns)
+}
+
 /// An open connection to the server.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -127,10 +174,8 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let flags = TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE
-            | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
         // Where it is refused, stamps come from user space, and every row says so.
-        let _ = setsockopt(&stream, sockopt::Timestamping, &flags);
+        let _ = setsockopt(&stream, sockopt::Timestamping, &stamping_flags());
         Ok(Self { stream, carried: 0 })
     }
 

@@ -25,6 +25,8 @@ mod live;
 mod phase;
 mod prompt;
 mod target;
+#[cfg(test)]
+mod transcripts;
 mod users;
 mod wire;
 mod workload;

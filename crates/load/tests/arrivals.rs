@@ -36,7 +36,8 @@ fn rows(target: &Target, phase: &Phase) -> Vec<RequestRow> {
 }
 
 fn constant(per_s: f64) -> Source {
-    Source::Rate(RatePlan::constant(per_s).unwrap(), Spacing::Constant)
+    let rate = RatePlan::constant(per_s).expect("a rate of the test's own");
+    Source::Rate(rate, Spacing::Constant)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod scripted;
 
-use load::{Api, PreflightError, calibrate, preflight};
+use load::{Api, PreflightError, calibrate, preflight, token_pool};
 use scripted::{MODELS, Server, Then, answer, good, preflight_of};
 use std::{io::Write, net::TcpListener};
 
@@ -103,6 +103,61 @@ fn every_way_not_to_be_a_server_has_its_message() {
         ),
     });
     assert!(message(unauthorized.unwrap_err()).contains("OPENAI_API_KEY"));
+}
+
+#[test]
+fn triton_is_found_by_asking() {
+    let server = Server::start_raw(|request, stream| match request.path.as_str() {
+        "/v2/repository/index" => {
+            answer(stream, "200 OK", r#"[{"name":"ensemble","state":"READY"}]"#)
+        }
+        "/v2/models/ensemble/generate_stream" if request.body.contains("return_num") => {
+            answer(stream, "400 Bad Request", r#"{"error":"unexpected input"}"#)
+        }
+        "/v2/models/ensemble/generate_stream" => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            let _ =
+                stream.write_all(format!("{head}data: {{\"text_output\":\"a\"}}\n\n").as_bytes());
+            Then::Close
+        }
+        _ => answer(stream, "404 Not Found", ""),
+    });
+    let target = preflight(&server.wish()).unwrap();
+    assert_eq!(
+        (target.model.as_str(), target.api),
+        ("ensemble", Api::Triton)
+    );
+    assert!(!target.accepts.usage);
+}
+
+#[test]
+fn ids_are_used_where_the_server_counts_them_exactly() {
+    let counting = |surplus: usize| {
+        Server::start(move |request, stream| {
+            if request.path == "/tokenize" {
+                let ids: Vec<u32> = (1..2_000).collect();
+                return answer(stream, "200 OK", &format!("{{\"tokens\":{ids:?}}}"));
+            }
+            let ids = request.body.split(['[', ']']).nth(1).unwrap_or_default();
+            let tokens = ids.split(',').count() + surplus;
+            let events = format!(
+                "data: {{\"choices\":[{{\"text\":\"a\",\"finish_reason\":\"length\"}}],\
+                 \"usage\":{{\"prompt_tokens\":{tokens},\"completion_tokens\":1}}}}\n\ndata: [DONE]\n\n"
+            );
+            let body = scripted::chunk(&events) + "0\r\n\r\n";
+            let _ = stream.write_all(format!("{}{body}", scripted::STREAM_HEAD).as_bytes());
+            Then::KeepOpen
+        })
+    };
+    let exact = counting(0);
+    let mut phase = scripted::short_phase(1);
+    phase.workload = load::Workload::new(77, 1, 1, 2);
+    phase.workload.token_pool = token_pool(&exact.target()).unwrap();
+    assert!(phase.workload.token_pool.is_some());
+    let (rows, _) = scripted::run_phase(&exact.target(), &phase);
+    assert_eq!(rows[0].0.prompt_tokens, Some(77));
+    let inexact = counting(1);
+    assert_eq!(token_pool(&inexact.target()).unwrap(), None);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use super::{
     flight::{InFlight, Schedule, Shared, Tally},
     open::Desk,
 };
-use crate::{client::Client, live::Live, prompt::Order, target::Target, users::Crowd};
+use crate::{
+    client::Client, connection::Stamping, live::Live, prompt::Order, target::Target, users::Crowd,
+};
 use clock::{MonoNs, SessionClock};
 use nix::sys::resource::{UsageWho, getrusage};
 use record::{Interval, RequestRow, RequestTokens, Stage, Stages};
@@ -48,6 +50,7 @@ pub(super) fn drive(setup: Setup) -> io::Result<Driven> {
         .enable_io()
         .enable_time()
         .build_local(runtime::LocalOptions::default())?;
+    let _stamping = Stamping::begin();
     runtime.block_on(phase(setup))
 }
 

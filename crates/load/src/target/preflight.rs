@@ -74,12 +74,11 @@ async fn ask_all(wish: &Wish) -> Result<Target, PreflightError> {
         api_key: wish.api_key.clone(),
     };
     let no_list = answer.status != 200;
-    if wish.api == Some(Api::Triton) || (wish.api.is_none() && no_list) {
-        if let Some(model) = triton::find_model(wish, address).await {
-            target.model = model?;
-            target.server.get_or_insert_with(|| "triton".to_owned());
-            return choose_api(target, &[Api::Triton], wish).await;
-        }
+    let may_be_triton = wish.api == Some(Api::Triton) || (wish.api.is_none() && no_list);
+    if may_be_triton && let Some(model) = triton::find_model(wish, address).await {
+        target.model = model?;
+        target.server.get_or_insert_with(|| "triton".to_owned());
+        return choose_api(target, &[Api::Triton], wish).await;
     }
     let card = choose_model(wish, &answer)?;
     target.context_tokens = card.context_tokens();
