@@ -14,7 +14,7 @@ use axum::{
 };
 use std::{
     fmt::Debug,
-    future::{self, Future, IntoFuture as _},
+    future::{Future, IntoFuture as _},
     io,
     net::SocketAddr,
     sync::{Arc, mpsc},
@@ -40,6 +40,9 @@ pub enum EngineError {
     /// Storage failed, at the start or while serving.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The stepper thread panicked.
+    #[error("the stepper thread panicked, so nothing can be served; this is a fault of the engine")]
+    Stepper,
     /// Accepting connections failed for good.
     #[error("the HTTP server stopped: {0}")]
     Http(#[source] io::Error),
@@ -122,15 +125,14 @@ async fn run<L: Listener<Addr: Debug>>(
         time::sleep(grace).await;
     };
     let failed = async {
-        match failure.await {
-            Ok(error) => error,
-            // The stepper ended in peace; the server is about to.
-            Err(_) => future::pending().await,
-        }
+        // Err: the stepper is gone without having been told to go.
+        failure
+            .await
+            .map_or(EngineError::Stepper, EngineError::from)
     };
     tokio::select! {
         result = server.into_future() => result.map_err(EngineError::Http),
-        error = failed => Err(error.into()),
+        error = failed => Err(error),
         () = out_of_grace => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 use clock::MonoNs;
 use page::Histogram;
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,6 +29,17 @@ pub(crate) struct Facts<'a> {
     pub(crate) ballast: Option<Bytes>,
 }
 
+/// Which adapters requests name, as of now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LoraInUse {
+    /// Most at a time in a batch.
+    pub(crate) most: u32,
+    /// Of requests in the batch.
+    pub(crate) running: BTreeSet<String>,
+    /// Of requests that wait.
+    pub(crate) waiting: BTreeSet<String>,
+}
+
 /// Everything counted since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Meters(Mutex<Counts>);
@@ -36,6 +48,7 @@ pub(crate) struct Meters(Mutex<Counts>);
 struct Counts {
     tally: Tally,
     tier: Option<TierCounts>,
+    lora: Option<LoraInUse>,
     steps: u64,
     lateness: Duration,
     loaded: Option<LoadReport>,
@@ -55,10 +68,11 @@ struct Counts {
 
 impl Meters {
     /// The scheduler's state as of now.
-    pub(crate) fn publish(&self, tally: Tally, tier: Option<TierCounts>) {
+    pub(crate) fn publish(&self, tally: Tally, tier: Option<TierCounts>, lora: Option<LoraInUse>) {
         let mut counts = self.lock();
         counts.tally = tally;
         counts.tier = tier;
+        counts.lora = lora;
     }
 
     /// A step ended, this long after it was due.

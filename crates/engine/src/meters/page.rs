@@ -1,6 +1,6 @@
 //! The Prometheus exposition text.
 
-use super::{Counts, Facts};
+use super::{Counts, Facts, LoraInUse};
 use crate::{
     sched::Tally,
     storage::{
@@ -9,7 +9,11 @@ use crate::{
     },
 };
 use clock::MonoNs;
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// Upper bounds, in seconds, of all histograms.
 const BOUNDS: [f64; 20] = [
@@ -81,6 +85,9 @@ pub(super) fn render(counts: &Counts, facts: &Facts<'_>) -> String {
     if let Some(adapters) = counts.tally.adapters {
         page.adapters(adapters, counts.adapters);
     }
+    if let Some(lora) = &counts.lora {
+        page.lora(lora);
+    }
     if let Some(held) = facts.ballast {
         let help = "Memory taken so that others have less.";
         page.gauge("spillpoint:ballast_bytes", help, held.0 as f64);
@@ -88,6 +95,13 @@ pub(super) fn render(counts: &Counts, facts: &Facts<'_>) -> String {
     let up = MonoNs::now().since(facts.started).as_secs_f64();
     page.gauge("spillpoint:uptime_seconds", "Time since the start.", up);
     page.text
+}
+
+/// A label's value.
+fn escape(text: &str) -> String {
+    text.replace('\\', r"\\")
+        .replace('"', "\\\"")
+        .replace('\n', r"\n")
 }
 
 /// The text under construction.
@@ -99,10 +113,7 @@ struct Page {
 
 impl Page {
     fn new(model: &str) -> Self {
-        let escaped = model
-            .replace('\\', r"\\")
-            .replace('"', "\\\"")
-            .replace('\n', r"\n");
+        let escaped = escape(model);
         Self {
             text: String::with_capacity(16 << 10),
             model: format!("model_name=\"{escaped}\""),
@@ -220,6 +231,25 @@ impl Page {
                 tier.failed_ios,
             ),
         ]);
+    }
+
+    /// The value is the wall-clock time, as vLLM has it: the latest of several series is current.
+    fn lora(&mut self, lora: &LoraInUse) {
+        let list = |names: &BTreeSet<String>| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            escape(&names.join(","))
+        };
+        let labels = format!(
+            "max_lora=\"{}\",waiting_lora_adapters=\"{}\",running_lora_adapters=\"{}\"",
+            lora.most,
+            list(&lora.waiting),
+            list(&lora.running)
+        );
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        let help = "Adapters of running and waiting requests.";
+        self.labelled("vllm:lora_requests_info", "gauge", help, &labels, now);
     }
 
     fn adapters(&mut self, found: AdapterCounts, read: AdapterRead) {

@@ -185,6 +185,11 @@ impl Scheduler {
         }
     }
 
+    /// The batch, in order of joining.
+    pub fn running(&self) -> &[RequestId] {
+        &self.running
+    }
+
     /// How many sequences wait for an adapter.
     fn parked(&self) -> usize {
         self.parked.values().map(Vec::len).sum()

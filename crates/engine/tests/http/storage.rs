@@ -288,6 +288,7 @@ fn a_storm_over_sixteen_adapters_reads_one_file_a_request() {
     let read = engine.metric("spillpoint:adapter_read_bytes_total");
     assert_eq!(read, (32 * bytes) as f64);
     assert_eq!(engine.truth("a3")["storage_bytes"], bytes);
+    assert!(engine.metric("vllm:lora_requests_info") > 0.0);
     // One that is still there is not read again.
     ask(&engine, "a15");
     let read = engine.metric("spillpoint:adapter_read_bytes_total");

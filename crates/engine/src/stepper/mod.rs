@@ -4,24 +4,26 @@
 //! Deadlines are absolute. While there is work, a step begins when the one before it was due to
 //! end, so that a late wake-up delays one step's tokens and not all that follow.
 
+mod message;
+
+pub(crate) use message::{Command, Event, StorageWait, TokenEvent};
+
 use crate::{
     config::Config,
-    meters::Meters,
+    meters::{LoraInUse, Meters},
     pace,
-    reply::Finish,
     roofline::Roofline,
-    sched::{AdapterLoad, Fetch, RequestId, Scheduler, StepPlan, Submission, Unschedulable},
+    sched::{AdapterLoad, Fetch, RequestId, Scheduler, StepPlan},
     storage::{
         StorageError,
         adapters::{AdapterEvent, Loader, Registered},
-        tier::{OpenTier, Outcome, Tier, TierEvent},
+        tier::{OpenTier, Outcome, Tier},
         weights::PagedWeights,
     },
-    token::Token,
 };
 use clock::MonoNs;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     mem,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -32,60 +34,6 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 /// A step this late was held up by the machine, not by a timer: time is anchored anew, lest a
 /// burst of steps with no time between them follows.
 const LATE: Duration = Duration::from_millis(50);
-
-/// What connections ask of the stepper.
-pub(crate) enum Command {
-    /// Serve this and report to `events`.
-    Submit {
-        submission: Submission,
-        /// The adapter it names.
-        adapter: Option<Arc<Registered>>,
-        events: UnboundedSender<Event>,
-    },
-    /// Nobody waits for this any more.
-    Cancel(RequestId),
-    /// The KV tier's threads have done something.
-    Tier(TierEvent),
-    /// An adapter has been read.
-    Adapter(AdapterEvent),
-    /// End the thread; streams end unfinished.
-    Stop,
-}
-
-/// What a connection learns about its request.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    /// It will never run.
-    Refused(Unschedulable),
-    /// It can't be served after all.
-    Failed(Arc<StorageError>),
-    /// It joined a batch.
-    Admitted { at: MonoNs, cached_tokens: u32 },
-    /// It lost its place.
-    Preempted,
-    /// It waited for storage.
-    Waited(StorageWait),
-    /// A step made its next token.
-    Token(TokenEvent),
-}
-
-/// What storage made a request wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StorageWait {
-    /// Bytes that came from the device.
-    pub(crate) bytes: u64,
-    /// How much longer it took than computing alone.
-    pub(crate) wait: Duration,
-}
-
-/// A token and when it was made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TokenEvent {
-    pub(crate) at: MonoNs,
-    pub(crate) index: u32,
-    pub(crate) token: Token,
-    pub(crate) finish: Option<Finish>,
-}
 
 /// The stepper's surroundings.
 pub(crate) struct Surroundings {
@@ -131,6 +79,7 @@ pub(crate) fn spawn(
         paged: surroundings.paged,
         tier,
         loader,
+        most_adapters: config.adapters.as_ref().map(|a| a.limits.device_slots),
         stalled: true,
     };
     let failed = surroundings.failed;
@@ -159,6 +108,8 @@ struct Stepper {
     paged: Option<PagedWeights>,
     tier: Option<Tier>,
     loader: Option<Loader>,
+    /// Adapters in a batch at most, if any are served.
+    most_adapters: Option<u32>,
     /// Nothing can be computed until a command comes.
     stalled: bool,
 }
@@ -319,7 +270,30 @@ impl Stepper {
 
     fn publish(&self) {
         let tier = self.tier.as_ref().map(Tier::counts);
-        self.meters.publish(self.scheduler.tally(), tier);
+        let lora = self.most_adapters.map(|most| self.lora_in_use(most));
+        self.meters.publish(self.scheduler.tally(), tier, lora);
+    }
+
+    fn lora_in_use(&self, most: u32) -> LoraInUse {
+        let running: HashSet<_> = self.scheduler.running().iter().collect();
+        let mut lora = LoraInUse {
+            most,
+            ..LoraInUse::default()
+        };
+        for (id, listener) in &self.listeners {
+            let Some(adapter) = &listener.adapter else {
+                continue;
+            };
+            let names = if running.contains(id) {
+                &mut lora.running
+            } else {
+                &mut lora.waiting
+            };
+            if !names.contains(&adapter.name) {
+                names.insert(adapter.name.clone());
+            }
+        }
+        lora
     }
 
     /// Pages in the weights for a step whose computing ends at `computed`. Computing goes on
