@@ -137,19 +137,6 @@ fn a_close_is_told_by_where_it_happens() {
     assert_eq!(closed("HTTP/1.1 502 Bad\r\n\r\nproxy"), Failure::Status);
 }
 
-/// Everything that does not depend on when bytes arrived.
-fn gist(exchange: &Exchange) -> (Option<u16>, usize, Option<u32>, bool, bool) {
-    let seen = &exchange.seen;
-    let usage = seen.output_tokens();
-    (
-        seen.status,
-        seen.chunks.len(),
-        usage,
-        seen.answered.is_some(),
-        exchange.is_reusable(),
-    )
-}
-
 proptest! {
     #[test]
     fn any_split_of_the_bytes_ends_the_same(
@@ -161,15 +148,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-        cuts.extend([0, bytes.len()]);
-        cuts.sort_unstable();
-        let parts: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
-        let (whole, whole_end) = feed(&[&bytes]);
-        let (split, split_end) = feed(&parts);
-        prop_assert_eq!(split_end.is_err(), whole_end.is_err());
-        if whole_end.is_ok() {
-            prop_assert_eq!(gist(&split), gist(&whole));
-        }
+        let cuts = cuts.iter().map(|cut| cut.index(bytes.len() + 1));
+        crate::any_split::check(Api::Chat, &bytes, cuts);
     }
 }

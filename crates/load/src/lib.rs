@@ -15,6 +15,8 @@
 //! means), `exchange` (one request's life). The stamp is the kernel's, mapped onto the session's
 //! clock, so a busy client does not move it; user space's own time is kept beside it as `client_lag`.
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod any_split;
 mod arrivals;
 mod client;
 mod connection;
@@ -44,3 +46,21 @@ pub use workload::{
     Adapter, AdapterListError, AdapterPolicy, Adapters, BadLengths, LoraDialect, Reuse, TextError,
     Texts, TokenLengths, TraceShape, Workload,
 };
+
+/// The door for the fuzzer; see `fuzz/`.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    /// Reads the data as a response, whole and split; panics if that makes a difference.
+    pub fn any_split(data: &[u8]) {
+        let [api, cuts, rest @ ..] = data else { return };
+        let api = crate::Api::ALL[usize::from(*api) % crate::Api::ALL.len()];
+        let places = usize::from(cuts % 8).min(rest.len());
+        let (places, bytes) = rest.split_at(places);
+        let last = bytes.len().max(1);
+        let cuts = places
+            .iter()
+            .enumerate()
+            .map(|(nth, &byte)| (usize::from(byte) + nth * 256) % last);
+        crate::any_split::check(api, bytes, cuts);
+    }
+}
