@@ -58,6 +58,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
     /// From here to the stream's proper end.
     pub(crate) limit: Duration,
+    /// Whether the answer's text is wanted.
+    pub(crate) keep_text: bool,
 }
 
 /// How a call went besides its result.
@@ -133,7 +135,10 @@ impl Client {
     ) -> Result<(), Failed> {
         let head = self.head_of(call);
         let handed_over = connection.send(&head, call.body, |now| {
-            *slot = Some(Exchange::new(self.api, now));
+            *slot = Some(match call.keep_text {
+                true => Exchange::keeping_text(self.api, now),
+                false => Exchange::new(self.api, now),
+            });
         });
         let sent = handed_over.await;
         let Some(exchange) = slot else {

@@ -2,7 +2,7 @@
 //! clock and no socket.
 
 use crate::{
-    dialect::{Api, Event, Token, Usage, read_event, server_words},
+    dialect::{Api, Event, Token, Usage, answer_text, read_event, server_words},
     wire::{BodyReader, ContentType, HeadReader, HeadStep, ResponseHead, SseReader, WireError},
 };
 use clock::MonoNs;
@@ -65,6 +65,8 @@ pub(crate) struct Seen {
     /// Tokens in the first of them, where it tells.
     pub(crate) first_chunk_tokens: Option<u32>,
     pub(crate) usage: Option<Usage>,
+    /// The answer's text, where it is wanted.
+    pub(crate) text: Option<String>,
     /// Any stamp was made in user space.
     pub(crate) user_stamped: bool,
     /// When the stream had its proper end.
@@ -107,6 +109,13 @@ impl Exchange {
             keep_alive: false,
             seen: Seen::default(),
         }
+    }
+
+    /// The same, but the answer's text is kept: it costs a copy a token.
+    pub(crate) fn keeping_text(api: Api, sent: MonoNs) -> Self {
+        let mut exchange = Self::new(api, sent);
+        exchange.seen.text = Some(String::new());
+        exchange
     }
 
     /// When the request was handed to its connection.
@@ -261,6 +270,9 @@ impl Seen {
             return Err(Failed::new(Failure::Status, words));
         }
         if let Some(token) = event.token {
+            if let Some(text) = &mut self.text {
+                text.push_str(&answer_text(data));
+            }
             self.token(token, &event, stamp, sent);
         }
         self.finished |= event.finished;

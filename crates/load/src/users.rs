@@ -2,13 +2,13 @@
 
 use crate::{
     client::Link,
-    phase::{Failing, Flight, Shared, sleep_until},
-    prompt::{Composed, Order, PromptKey},
+    phase::{Answer, Failing, Flight, Shared, sleep_until},
+    prompt::{Composed, History, Order, PromptKey},
 };
 use clock::MonoNs;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::{rc::Rc, time::Duration};
+use std::{num::NonZeroU32, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, oneshot},
     task::JoinSet,
@@ -96,6 +96,7 @@ struct Seat {
     sequence: u64,
     link: Link,
     next: Next,
+    history: Arc<History>,
 }
 
 /// The user's next request.
@@ -124,6 +125,7 @@ impl Seat {
             sequence: 0,
             link: Link::default(),
             next: Next::Never,
+            history: Arc::default(),
         }
     }
 
@@ -150,6 +152,7 @@ impl Seat {
         let _ = shared.orders.send(Order::Compose {
             key,
             trace: None,
+            history: Arc::clone(&self.history),
             reply,
         });
         composed
@@ -161,19 +164,45 @@ impl Seat {
         loop {
             let intended = MonoNs::now();
             let flight = Flight::begin(&shared, self.user, intended);
-            // The next request is written while the server works on this one.
-            let next = Next::Ordered(self.order(&shared));
+            // The next request is written while the server works on this one, unless it is to go
+            // on with this one's answer.
+            let converses = shared.phase.workload.converses();
+            let next = match converses {
+                true => Next::Never,
+                false => Next::Ordered(self.order(&shared)),
+            };
             let Some(request) = std::mem::replace(&mut self.next, next).ready().await else {
                 return;
             };
-            match flight.fly(&mut self.link, request).await {
-                Ok(()) => backoff.reset(),
+            let flown = flight.fly(&mut self.link, request).await;
+            if converses {
+                self.remember(flown.as_ref().ok(), shared.phase.workload.turns);
+                self.next = Next::Ordered(self.order(&shared));
+            }
+            match flown {
+                Ok(_) => backoff.reset(),
                 Err(Failing) => sleep(backoff.next()).await,
             }
             if !think.is_zero() {
                 sleep(think).await;
             }
         }
+    }
+}
+
+impl Seat {
+    /// Goes on with the conversation, or begins another: after its last turn, or a failure.
+    fn remember(&mut self, answer: Option<&Answer>, turns: NonZeroU32) {
+        let mut history = History::default();
+        if let Some(answer) = answer
+            && let Some((asked, answered)) = &answer.turn
+            && self.history.said.len() / 2 + 1 < turns.get() as usize
+        {
+            history.said.clone_from(&self.history.said);
+            history.said.extend([asked.clone(), answered.clone()]);
+            history.tokens = answer.tokens;
+        }
+        self.history = Arc::new(history);
     }
 }
 

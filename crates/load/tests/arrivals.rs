@@ -121,3 +121,37 @@ fn a_trace_is_replayed_with_its_lengths() {
         (Stage::Warmup, Stage::Measure)
     );
 }
+
+#[test]
+fn a_conversation_goes_on_with_what_was_said() {
+    let prompts = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&prompts);
+    let server = Server::start(move |request, stream| {
+        let prompt = request
+            .body
+            .split("\"prompt\":\"")
+            .nth(1)
+            .unwrap_or_default();
+        let prompt = prompt.split('"').next().unwrap_or_default().to_owned();
+        seen.lock()
+            .expect("no test thread panics with it")
+            .push(prompt);
+        good(stream)
+    });
+    let mut phase = scripted::short_phase(1);
+    phase.workload.turns = NonZeroU32::new(3).unwrap();
+    let (rows, _) = run_phase(&server.target(), &phase);
+    let prompts = prompts.lock().unwrap();
+    assert!(prompts.len() > 6);
+    // Each turn begins with the last prompt and its answer, until a new conversation begins.
+    for (nth, pair) in prompts.windows(2).enumerate() {
+        let goes_on = pair[1].starts_with(&format!("{}a b\\n", pair[0]));
+        assert_eq!(goes_on, nth % 3 != 2, "turn {nth}");
+    }
+    // 9 tokens before and 2 of the answer, by the server's count, and 20 more.
+    let wanted: Vec<u32> = rows
+        .iter()
+        .map(|(row, _)| row.prompt_tokens_wanted)
+        .collect();
+    assert_eq!(wanted[..4], [20, 31, 31, 20]);
+}

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) model: &'a str,
+    /// What was said before: the user's and the server's texts in turn.
+    pub(crate) history: &'a [String],
     pub(crate) prompt: Prompt<'a>,
     pub(crate) max_tokens: u32,
     pub(crate) temperature: f64,
@@ -47,9 +49,9 @@ impl<'a> LoraAsk<'a> {
 struct OpenAi<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<&'a Prompt<'a>>,
+    prompt: Option<Prompt<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<[Message<'a>; 1]>,
+    messages: Option<Vec<Message<'a>>>,
     max_tokens: u32,
     temperature: f64,
     stream: bool,
@@ -68,7 +70,7 @@ struct OpenAi<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: &'a Prompt<'a>,
+    content: Prompt<'a>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +96,7 @@ struct LoraScale {
 /// Triton's tensors, by the names of the TensorRT-LLM backend's ensemble.
 #[derive(Serialize)]
 struct Triton<'a> {
-    text_input: &'a Prompt<'a>,
+    text_input: Prompt<'a>,
     max_tokens: u32,
     temperature: f64,
     stream: bool,
@@ -123,14 +125,40 @@ pub(crate) fn write_body(api: Api, ask: &Ask) -> Vec<u8> {
     bytes
 }
 
-fn open_ai<'a>(api: Api, ask: &'a Ask) -> OpenAi<'a> {
-    let message = Message {
-        role: "user",
-        content: &ask.prompt,
+/// A conversation as one text: each prompt begins with the one before and its answer, so that what a
+/// prefix cache holds of them serves again.
+fn one_text<'a>(ask: &'a Ask) -> Prompt<'a> {
+    let Prompt::Text(last) = &ask.prompt else {
+        return ask.prompt.clone();
     };
+    if ask.history.is_empty() {
+        return Prompt::Text(Cow::Borrowed(last));
+    }
+    let mut text = String::new();
+    for pair in ask.history.chunks(2) {
+        pair.iter().for_each(|said| text.push_str(said));
+        text.push('\n');
+    }
+    text.push_str(last);
+    Prompt::Text(text.into())
+}
+
+fn messages<'a>(ask: &'a Ask) -> Vec<Message<'a>> {
+    let said = ask
+        .history
+        .iter()
+        .map(|text| Prompt::Text(Cow::Borrowed(text.as_str())));
+    let roles = ["user", "assistant"].into_iter().cycle();
+    said.chain([ask.prompt.clone()])
+        .zip(roles)
+        .map(|(content, role)| Message { role, content })
+        .collect()
+}
+
+fn open_ai<'a>(api: Api, ask: &'a Ask) -> OpenAi<'a> {
     let (prompt, messages) = match api {
-        Api::Chat => (None, Some([message])),
-        _ => (Some(&ask.prompt), None),
+        Api::Chat => (None, Some(messages(ask))),
+        _ => (Some(one_text(ask)), None),
     };
     let mut body = OpenAi {
         model: ask.model,
@@ -174,7 +202,7 @@ fn open_ai<'a>(api: Api, ask: &'a Ask) -> OpenAi<'a> {
 
 fn triton<'a>(ask: &'a Ask) -> Triton<'a> {
     Triton {
-        text_input: &ask.prompt,
+        text_input: one_text(ask),
         max_tokens: ask.max_tokens,
         temperature: ask.temperature,
         stream: true,
@@ -193,6 +221,7 @@ mod tests {
     fn body(api: Api, forced: bool, lora: Option<LoraAsk>) -> String {
         let ask = Ask {
             model: "m",
+            history: &[],
             prompt: Prompt::Text("say \"hi\"".into()),
             max_tokens: 8,
             temperature: 0.0,
@@ -221,9 +250,30 @@ mod tests {
     }
 
     #[test]
+    fn a_conversation_repeats_what_was_said() {
+        let history = ["one".to_owned(), " two".to_owned()];
+        let ask = Ask {
+            model: "m",
+            history: &history,
+            prompt: Prompt::Text("three".into()),
+            max_tokens: 1,
+            temperature: 0.0,
+            ignore_eos: false,
+            min_tokens: false,
+            usage: false,
+            lora: None,
+        };
+        let body = |api| String::from_utf8(write_body(api, &ask)).unwrap();
+        assert!(body(Api::Completions).contains(r#""prompt":"one two\nthree""#));
+        let want = r#"[{"role":"user","content":"one"},{"role":"assistant","content":" two"},{"role":"user","content":"three"}]"#;
+        assert!(body(Api::Chat).contains(want), "{}", body(Api::Chat));
+    }
+
+    #[test]
     fn token_ids_are_a_list() {
         let ask = Ask {
             model: "m",
+            history: &[],
             prompt: Prompt::Ids(vec![5, 6]),
             max_tokens: 1,
             temperature: 0.5,

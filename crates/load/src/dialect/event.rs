@@ -191,6 +191,19 @@ pub(crate) fn read_event(data: &[u8]) -> Result<Event, WireError> {
     Ok(event)
 }
 
+/// The text of the answer in an event that [`read_event`] took for a token; empty if it has none.
+pub(crate) fn answer_text(data: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
+    let choice = &value["choices"][0];
+    let texts = [
+        &choice["text"],
+        &choice["delta"]["content"],
+        &value["text_output"],
+    ];
+    let text = texts.into_iter().find_map(serde_json::Value::as_str);
+    text.unwrap_or_default().to_owned()
+}
+
 impl Chunk {
     fn triton_usage(&self) -> Option<Usage> {
         let counts = [self.num_input_tokens, self.num_output_tokens];
@@ -346,6 +359,20 @@ mod tests {
         );
         let event = read_event(b"[DONE]").unwrap();
         assert!(event.done && event.token.is_none());
+    }
+
+    #[test]
+    fn the_answers_text_is_found_in_every_dialect() {
+        assert_eq!(answer_text(br#"{"choices":[{"text":" a"}]}"#), " a");
+        assert_eq!(
+            answer_text(br#"{"choices":[{"delta":{"content":"b"}}]}"#),
+            "b"
+        );
+        assert_eq!(
+            answer_text(br#"{"choices":[{"delta":{"reasoning":"b"}}]}"#),
+            ""
+        );
+        assert_eq!(answer_text(br#"{"text_output":"c"}"#), "c");
     }
 
     #[test]

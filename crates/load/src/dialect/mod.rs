@@ -9,7 +9,7 @@ mod field;
 mod words;
 
 pub(crate) use body::{Ask, LoraAsk, Prompt, write_body};
-pub(crate) use event::{Event, Token, Usage, read_event};
+pub(crate) use event::{Event, Token, Usage, answer_text, read_event};
 pub(crate) use words::server_words;
 
 use std::{fmt, str::FromStr};

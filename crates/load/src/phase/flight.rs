@@ -158,6 +158,15 @@ pub(crate) struct Flight {
     ended: Option<Result<(), Failed>>,
 }
 
+/// What a conversation goes on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The user's and the server's text, where they were kept.
+    pub(crate) turn: Option<(String, String)>,
+    /// The tokens of all that was said so far, by the server's count.
+    pub(crate) tokens: u32,
+}
+
 /// The request failed; its row says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failing;
@@ -191,7 +200,7 @@ impl Flight {
         mut self,
         link: &mut Link,
         mut composed: Composed,
-    ) -> Result<(), Failing> {
+    ) -> Result<Answer, Failing> {
         self.prompt_tokens = composed.prompt_tokens;
         self.adapter = composed.adapter.take();
         let shared = Rc::clone(&self.shared);
@@ -200,23 +209,27 @@ impl Flight {
             id: &id,
             body: &composed.body,
             limit: shared.phase.timing.request_deadline,
+            keep_text: composed.text.is_some(),
         };
         let called = shared
             .client
             .call(link, call, &mut self.exchange, &mut self.note);
         let done = called.await;
-        let usage = self
-            .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.seen.usage);
+        let seen = self.exchange.as_mut().map(|exchange| &mut exchange.seen);
+        let usage = seen.as_ref().and_then(|seen| seen.usage);
         let counted = usage.and_then(|usage| usage.prompt_tokens);
         if let (Some(words), Some(tokens)) = (composed.words, counted) {
             // The composer lives as long as anybody can order.
             let _ = shared.orders.send(Order::Observed { words, tokens });
         }
-        let result = done.clone().map_err(|_| Failing);
-        self.ended = Some(done);
-        result
+        let answered = seen.and_then(|seen| seen.text.take());
+        let output = usage.and_then(|usage| usage.completion_tokens);
+        let answer = Answer {
+            turn: composed.text.zip(answered),
+            tokens: counted.unwrap_or(0).saturating_add(output.unwrap_or(0)),
+        };
+        self.ended = Some(done.clone());
+        done.map(|()| answer).map_err(|_| Failing)
     }
 
     fn row(&mut self) -> (RequestRow, RequestTokens) {

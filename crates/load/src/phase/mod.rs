@@ -6,7 +6,7 @@ mod flight;
 mod open;
 
 pub(crate) use drive::sleep_until;
-pub(crate) use flight::{Failing, Flight, Shared};
+pub(crate) use flight::{Answer, Failing, Flight, Shared};
 
 use crate::{
     arrivals::{Arrivals, OpenLoop},

@@ -138,6 +138,7 @@ impl Written<'_> {
             let _ = shared.orders.send(Order::Compose {
                 key,
                 trace: moment.shape,
+                history: Arc::default(),
                 reply,
             });
             self.ordered.push_back(composed);

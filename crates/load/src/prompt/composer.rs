@@ -6,7 +6,10 @@ use crate::{
     target::Target,
     workload::{Shape, TraceShape, Workload},
 };
-use std::{borrow::Cow, sync::mpsc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, mpsc},
+};
 use tokio::sync::oneshot;
 
 /// What the composer is told.
@@ -17,10 +20,21 @@ pub(crate) enum Order {
         key: PromptKey,
         /// What a trace says of it.
         trace: Option<TraceShape>,
+        /// What was said before in this conversation.
+        history: Arc<History>,
         reply: oneshot::Sender<Composed>,
     },
     /// The server counted so many tokens in a prompt of so many words.
     Observed { words: u32, tokens: u32 },
+}
+
+/// A conversation so far.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// The user's and the server's texts in turn.
+    pub(crate) said: Vec<String>,
+    /// The tokens in them, by the server's count.
+    pub(crate) tokens: u32,
 }
 
 /// A request, ready to be sent.
@@ -30,6 +44,8 @@ pub(crate) struct Composed {
     /// The prompt's words, where the generator wrote words.
     pub(crate) words: Option<u32>,
     pub(crate) prompt_tokens: u32,
+    /// The prompt's text, where the conversation goes on.
+    pub(crate) text: Option<String>,
     pub(crate) adapter: Option<String>,
 }
 
@@ -47,9 +63,14 @@ impl Composer<'_> {
         let mut nth = 0;
         for order in orders {
             match order {
-                Order::Compose { key, trace, reply } => {
+                Order::Compose {
+                    key,
+                    trace,
+                    history,
+                    reply,
+                } => {
                     // A user that is gone needs no prompt.
-                    let _ = reply.send(self.compose(key, trace.as_ref(), nth));
+                    let _ = reply.send(self.compose(key, trace.as_ref(), &history, nth));
                     nth += 1;
                 }
                 Order::Observed { words, tokens } => self.lengths.observe(words, tokens),
@@ -59,7 +80,13 @@ impl Composer<'_> {
     }
 
     /// The `nth` request of the phase.
-    fn compose(&self, key: PromptKey, trace: Option<&TraceShape>, nth: u64) -> Composed {
+    fn compose(
+        &self,
+        key: PromptKey,
+        trace: Option<&TraceShape>,
+        history: &History,
+        nth: u64,
+    ) -> Composed {
         let workload = self.workload;
         let shape = workload.shape(key, trace);
         let (prompt, words) = self.prompt(&shape, nth);
@@ -71,6 +98,7 @@ impl Composer<'_> {
         let accepts = self.target.accepts;
         let ask = Ask {
             model: &self.target.model,
+            history: &history.said,
             prompt,
             max_tokens: shape.max_tokens,
             temperature: workload.temperature,
@@ -81,8 +109,13 @@ impl Composer<'_> {
         };
         Composed {
             body: write_body(self.target.api, &ask),
-            words,
-            prompt_tokens: shape.prompt_tokens,
+            // What was said before is not of the generator's making.
+            words: words.filter(|_| history.said.is_empty()),
+            prompt_tokens: shape.prompt_tokens.saturating_add(history.tokens),
+            text: match (workload.converses(), &ask.prompt) {
+                (true, Prompt::Text(text)) => Some(text.clone().into_owned()),
+                _ => None,
+            },
             adapter: lora.map(|lora| lora.adapter().name.clone()),
         }
     }
@@ -92,7 +125,7 @@ impl Composer<'_> {
             return (Prompt::Text(Cow::Borrowed(texts.nth(nth))), None);
         }
         match &self.workload.token_pool {
-            Some(pool) if self.target.api == Api::Completions => {
+            Some(pool) if self.target.api == Api::Completions && !self.workload.converses() => {
                 (Prompt::Ids(pool.write(shape)), None)
             }
             _ => {

@@ -6,7 +6,7 @@ mod ids;
 mod length;
 mod words;
 
-pub(crate) use composer::{Composed, Composer, Order};
+pub(crate) use composer::{Composed, Composer, History, Order};
 pub use ids::TokenPool;
 pub use length::LengthModel;
 pub(crate) use words::write_words;

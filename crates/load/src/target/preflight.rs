@@ -170,6 +170,7 @@ pub(super) async fn ask(
     let accepts = target.accepts;
     let ask = Ask {
         model: &target.model,
+        history: &[],
         prompt,
         max_tokens,
         temperature: 0.0,
@@ -183,6 +184,7 @@ pub(super) async fn ask(
         id: "preflight",
         body: &body,
         limit,
+        keep_text: false,
     };
     let (client, mut link) = (Client::new(target, Live::default()), Link::default());
     let (mut exchange, mut note) = (None, CallNote::default());

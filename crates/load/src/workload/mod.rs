@@ -15,7 +15,7 @@ pub use texts::{TextError, Texts};
 use crate::prompt::{PromptKey, TokenPool, mix};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 /// What the requests of a phase look like. Made by [`Workload::new`]; then set what is to differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Workload {
     pub salt: u64,
     /// What prompts have in common.
     pub reuse: Reuse,
+    /// How many requests make a conversation; each repeats what was said before it. Closed loops only.
+    pub turns: NonZeroU32,
     /// LoRA adapters, and who takes which.
     pub adapters: Option<Adapters>,
     /// Prompts made of token ids: exactly as long as wanted. Only `completions` takes them.
@@ -54,7 +56,7 @@ pub enum Reuse {
     /// Users fall into groups, each with a common part of its own.
     Groups {
         /// How many groups.
-        groups: std::num::NonZeroU32,
+        groups: NonZeroU32,
         /// Length of the common part.
         tokens: u32,
     },
@@ -103,10 +105,16 @@ impl Workload {
             seed,
             salt,
             reuse: Reuse::Unique,
+            turns: NonZeroU32::MIN,
             adapters: None,
             token_pool: None,
             texts: None,
         }
+    }
+
+    /// Whether requests go on with what was said before.
+    pub(crate) fn converses(&self) -> bool {
+        self.turns > NonZeroU32::MIN
     }
 
     /// The shape of a request: its own draw, or what a trace says.
