@@ -98,7 +98,11 @@ fn chosen(schedulers: &str) -> String {
 fn pcie_link(controller: &Path) -> Option<PcieLink> {
     let pci = controller.join("device");
     let text = |file: &str| trimmed(&pci.join(file)).filter(|text| text != "Unknown");
-    let lanes = |file: &str| parse::number(text(file)?.as_bytes()).filter(|&lanes| lanes > 0);
+    // Without a link, as in some guests, the kernel prints 0 lanes, and 255 for the most.
+    let lanes = |file: &str| {
+        let lanes = parse::number(text(file)?.as_bytes())?;
+        (1..=32).contains(&lanes).then_some(lanes)
+    };
     let link = PcieLink {
         speed: text("current_link_speed"),
         width: lanes("current_link_width"),

@@ -22,7 +22,10 @@ pub fn resolve(roots: &Roots, path: &Path) -> DeviceUnderTest {
     let (mount, found) = match look_up(path) {
         Ok((file, id)) => {
             let mounts = mounts(roots);
-            let mount = mount_of(&mounts, &file, id).cloned();
+            // A drive that is named itself has no file system that would matter.
+            let mount =
+                mount_of(&mounts, &file, id).filter(|mount| mount.device == id || !is_drive(&file));
+            let mount = mount.cloned();
             let found = locate(roots, &mounts, &file, id);
             (mount, found)
         }
@@ -66,13 +69,17 @@ fn look_up(path: &Path) -> Result<(PathBuf, DeviceId), String> {
     let existing = absolute.ancestors().find(|part| part.exists());
     let file = fs::canonicalize(existing.unwrap_or(&absolute)).map_err(cannot)?;
     let metadata = fs::metadata(&file).map_err(cannot)?;
-    // A device's own file lies on devtmpfs: the device itself is meant.
-    let number = if metadata.file_type().is_block_device() {
+    // A drive's own file lies on devtmpfs: the drive itself is meant.
+    let number = if is_drive(&file) {
         metadata.rdev()
     } else {
         metadata.dev()
     };
     Ok((file, device_id(number)))
+}
+
+fn is_drive(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|metadata| metadata.file_type().is_block_device())
 }
 
 fn device_id(number: u64) -> DeviceId {

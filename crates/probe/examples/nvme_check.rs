@@ -1,0 +1,76 @@
+//! Looks at one NVMe drive with everything that this crate has for it, reads from it, and checks
+//! the controller's count of the bytes against the block layer's.
+//!
+//! `nvme_check /dev/nvme0n1 MIB`, as root. Ends with `AGREES` or `DIFFERS`.
+
+use clock::SessionClock;
+use probe::{
+    Probes, Roots, SampleInterval, Sampler, device,
+    nvme::{self, SmartDelta},
+};
+use record::{Column, Device, Value};
+use std::{error::Error, fs::File, io::Read, path::Path, sync::mpsc, thread, time::Duration};
+
+#[expect(clippy::print_stdout, reason = "an example's output is what it is for")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(path), Some(mib)) = (arguments.next(), arguments.next()) else {
+        return Err("give a drive and a number of MiB: /dev/nvme0n1 64".into());
+    };
+    let mib: usize = mib.parse()?;
+    let roots = Roots::default();
+    let under_test = device::resolve(&roots, Path::new(&path));
+    println!("{under_test:?}");
+    let disk = under_test.name.clone().ok_or("no device")?;
+    println!("{:?}", device::disk_facts(&roots, &disk));
+
+    let probes = Probes::open(&roots, Some(&under_test));
+    let place = |field| {
+        let column = Column::Device(disk.clone(), field);
+        let found = probes.columns().iter().position(|other| *other == column);
+        found.ok_or("the drive has no columns")
+    };
+    let (read, temp) = (place(Device::ReadBytes)?, place(Device::TempC)?);
+    let (send, ticks) = mpsc::channel();
+    let before = nvme::read(&roots, &disk)?;
+    println!("{before:?}");
+    let sampler = Sampler::start(
+        probes,
+        SampleInterval::DEFAULT,
+        SessionClock::start(),
+        move |row, _| {
+            let _ = send.send((row.values[read], row.values[temp]));
+        },
+    )?;
+    thread::sleep(Duration::from_millis(300));
+    let mut file = File::open(&path)?;
+    let mut chunk = vec![0; 1 << 20];
+    for _ in 0..mib {
+        file.read_exact(&mut chunk)?;
+    }
+    // A read-ahead may still be on its way.
+    thread::sleep(Duration::from_secs(2));
+    let faults = sampler.stop().faults;
+    let after = nvme::read(&roots, &disk)?;
+
+    let ticks: Vec<_> = ticks.iter().collect();
+    let temps: Vec<_> = ticks
+        .iter()
+        .filter(|(_, temp)| *temp != Value::Absent)
+        .collect();
+    println!(
+        "faults {faults:?}; temperature {:?}",
+        temps.first().map(|(_, temp)| temp)
+    );
+    let (Some((Value::Int(first), _)), Some((Value::Int(last), _))) = (ticks.first(), ticks.last())
+    else {
+        return Err("the drive's counters could not be read".into());
+    };
+    let delta = SmartDelta::between(&before, &after).ok_or("a counter fell")?;
+    let check = nvme::cross_check(delta.data_units_read, last - first);
+    println!(
+        "{delta:?}\n{check:?}\n{}",
+        if check.agrees { "AGREES" } else { "DIFFERS" }
+    );
+    Ok(())
+}
