@@ -23,8 +23,7 @@ pub fn resolve(roots: &Roots, path: &Path) -> DeviceUnderTest {
         Ok((file, id)) => {
             let mounts = mounts(roots);
             // A drive that is named itself has no file system that would matter.
-            let mount =
-                mount_of(&mounts, &file, id).filter(|mount| mount.device == id || !is_drive(&file));
+            let mount = mount_of(&mounts, &file, id).filter(|_| !is_drive(&file));
             let mount = mount.cloned();
             let found = locate(roots, &mounts, &file, id);
             (mount, found)
