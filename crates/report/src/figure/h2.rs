@@ -3,7 +3,7 @@
 use super::{
     Figure, NotDrawn,
     frame::{CAP, Head, x_axis, y_axis},
-    label::Placer,
+    label::{Place, Placer, column, crowds},
     numbers::{milliseconds, percent, plain, sum_up},
     scale::Scale,
     scene::{Anchor, Point, Rect, Scene, Style, at, stroke},
@@ -103,22 +103,23 @@ pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
     })
 }
 
-/// The cells that have both values, and the percentile that the figure shows: p99 where every
-/// cell supports it, else the highest that all do, but no lower than p90 while any cell
-/// reaches that.
+/// The cells that have both values, and the percentile that the figure shows: the highest that at
+/// least half of the cells support. The others are drawn hollow, at the highest that they support.
 fn marks(cells: &[Cell]) -> Result<(Vec<Mark<'_>>, Percentile), NotDrawn> {
     let n = |cell: &Cell| cell.spread(Metric::E2e).n;
     let with_latency: Vec<&Cell> = cells.iter().filter(|cell| n(cell) > 0).collect();
     if with_latency.is_empty() {
         return Err("no complete run has a request that ended well");
     }
-    let supported = with_latency
-        .iter()
-        .filter_map(|cell| Percentile::highest(n(cell)));
-    let wanted = match supported.clone().filter(|&p| p >= Percentile::P90).min() {
-        Some(least) => least,
-        None => Percentile::P50,
+    let supports = |percentile: Percentile| {
+        let supporting = with_latency
+            .iter()
+            .filter(|cell| n(cell) >= percentile.fewest());
+        2 * supporting.count() >= with_latency.len()
     };
+    let mut highest_first = Percentile::REPORTED.into_iter().rev();
+    let wanted = highest_first.find(|&percentile| supports(percentile));
+    let wanted = wanted.unwrap_or(Percentile::P50);
     let marks: Vec<Mark> = with_latency
         .into_iter()
         .filter_map(|cell| {
@@ -145,10 +146,17 @@ fn title(marks: &[Mark], wanted: Percentile) -> String {
     let iowait = |mark: &Mark| mark.iowait_pct;
     let least = marks.iter().map(iowait).fold(f64::INFINITY, f64::min);
     let most = marks.iter().map(iowait).fold(0.0, f64::max);
-    let comparable: Vec<&Mark> = marks
-        .iter()
-        .filter(|mark| mark.percentile == wanted)
+    // Two points with intervals say more than two without.
+    let of_kind = marks.iter().filter(|mark| mark.percentile == wanted);
+    let known: Vec<&Mark> = of_kind
+        .clone()
+        .filter(|it| it.latency_ms.interval.is_some())
         .collect();
+    let comparable = if known.len() >= 2 {
+        known
+    } else {
+        of_kind.collect()
+    };
     let (Some(first), Some(last)) = (comparable.first(), comparable.last()) else {
         return format!("{wanted} end-to-end latency against iowait");
     };
@@ -181,7 +189,7 @@ fn title(marks: &[Mark], wanted: Percentile) -> String {
         ),
     };
     let host = match most {
-        _ if most == 0.0 => "there is no iowait at all".to_owned(),
+        _ if most == 0.0 => "no iowait at all".to_owned(),
         _ if most < 1.0 => format!("mean iowait is {} at most", percent(most)),
         _ => format!(
             "mean iowait lies between {} and {}",
@@ -208,7 +216,7 @@ fn subtitle(cells: &[Cell], marks: &[Mark], wanted: Percentile) -> String {
             .min()
             .unwrap_or_default();
         parts.push(format!(
-            "{wanted} stands in for p99, which needs {} requests a point; the smallest point has {fewest}.",
+            "{wanted} stands in for p99, which needs {} requests a point; most points have fewer (the least {fewest}).",
             Percentile::P99.fewest()
         ));
     }
@@ -221,7 +229,7 @@ fn subtitle(cells: &[Cell], marks: &[Mark], wanted: Percentile) -> String {
         parts.push("Horizontal bars: least to greatest repeat.".to_owned());
     }
     if marks.iter().any(|mark| mark.is_hollow(wanted)) {
-        parts.push("Hollow: of another percentile, or invalid.".to_owned());
+        parts.push("Hollow points: too few requests for the percentile, or invalid.".to_owned());
     }
     let missing: Vec<String> = cells
         .iter()
@@ -245,7 +253,7 @@ fn scales(marks: &[Mark], plot: &Rect) -> (Scale, Scale, bool) {
         .map(|mark| mark.iowait_range.map_or(mark.iowait_pct, |[_, most]| most));
     let most_iowait = iowait.fold(0.0, f64::max);
     // An axis of a hundredth of a percent would dress noise up as a finding.
-    let x = Scale::from_zero((most_iowait * 1.05).max(0.5), [plot.x, plot.right()], 6);
+    let x = Scale::from_zero((most_iowait * 1.05).max(0.5), [plot.x, plot.right()], 8);
     let ends = |mark: &Mark| {
         mark.latency_ms
             .interval
@@ -267,7 +275,7 @@ fn scales(marks: &[Mark], plot: &Rect) -> (Scale, Scale, bool) {
     let y = if least > 0.0 && most / least > 15.0 {
         Scale::log([least * 0.9 / divisor, most * 1.1 / divisor], pixels)
     } else {
-        Scale::from_zero(most * 1.05 / divisor, pixels, 5)
+        Scale::from_zero(most * 1.05 / divisor, pixels, 8)
     };
     (x, y, in_seconds)
 }
@@ -310,17 +318,8 @@ fn draw_marks(
             placer.keep_clear(between(low, high));
         }
     }
-    for (mark, point) in marks.iter().zip(&points) {
-        let text = mark.label(wanted);
-        let width = typeface::width(&text, LABEL.size, LABEL.weight);
-        let label = placer.place(*point, width, LABEL.size * 1.1);
-        if let Some([from, to]) = label.leader {
-            scene.line(from, to, stroke(Ink::Axis, 1.0));
-        }
-        let baseline = label.area.y + label.area.height / 2.0 + CAP * LABEL.size / 2.0;
-        let middle = label.area.x + label.area.width / 2.0;
-        scene.text_with_halo(at(middle, baseline), text, LABEL);
-    }
+    let labels: Vec<String> = marks.iter().map(|mark| mark.label(wanted)).collect();
+    draw_labels(scene, plot, &points, &labels, placer);
     for (mark, point) in marks.iter().zip(&points) {
         let (fill, line) = match mark.is_hollow(wanted) {
             true => (Ink::Surface, stroke(Ink::Blue, 2.0)),
@@ -329,6 +328,37 @@ fn draw_marks(
         scene.with_hint(mark.hint(), |scene| {
             scene.circle(*point, RADIUS, fill, line)
         });
+    }
+}
+
+/// Each point's label beside it; those of a crowd in a column.
+fn draw_labels(
+    scene: &mut Scene,
+    plot: &Rect,
+    points: &[Point],
+    labels: &[String],
+    mut placer: Placer,
+) {
+    const HEIGHT: f64 = LABEL.size * 1.1;
+    let width = |index: usize| typeface::width(&labels[index], LABEL.size, LABEL.weight);
+    let mut places: Vec<Option<Place>> = vec![None; points.len()];
+    for crowd in crowds(points) {
+        let members: Vec<Point> = crowd.iter().map(|&index| points[index]).collect();
+        let widths: Vec<f64> = crowd.iter().map(|&index| width(index)).collect();
+        for (index, place) in crowd.iter().zip(column(plot, &members, &widths, HEIGHT)) {
+            placer.keep_clear(place.area);
+            places[*index] = Some(place);
+        }
+    }
+    for (index, text) in labels.iter().enumerate() {
+        let place =
+            places[index].unwrap_or_else(|| placer.place(points[index], width(index), HEIGHT));
+        if let Some([from, to]) = place.leader {
+            scene.line(from, to, stroke(Ink::Axis, 1.0));
+        }
+        let baseline = place.area.y + HEIGHT / 2.0 + CAP * LABEL.size / 2.0;
+        let middle = place.area.x + place.area.width / 2.0;
+        scene.text_with_halo(at(middle, baseline), text, LABEL);
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "h8_cpu";
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 84.0;
 /// Room for the labels beside the plots.
-const RIGHT: f64 = 148.0;
+const RIGHT: f64 = 162.0;
 const STRIP_HEIGHT: f64 = 22.0;
 const STACK_HEIGHT: f64 = 230.0;
 const PANEL_LABEL: Style = Style {
@@ -120,22 +120,26 @@ fn title(runs: &[RunEvidence], cores: &[(u32, Vec<Option<f64>>)]) -> String {
         .iter()
         .flat_map(|(core, bins)| bins.iter().flatten().map(move |&share| (share, *core)))
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let mut title = match (host.get(HostFigure::IdlePct), iowait) {
-        (Some(idle), Some(iowait)) => format!(
-            "The CPUs are {} idle while measured, and in iowait {} of the time",
-            percent(idle),
-            percent(iowait)
-        ),
-        _ => "Where the CPU time goes".to_owned(),
-    };
-    match worst {
-        Some((share, core)) if share > 0.0 => {
-            let _ = write!(title, "; core {core} reaches {}", percent(share));
+    let peak = worst.filter(|(share, _)| *share > 0.0);
+    match (host.get(HostFigure::IdlePct), iowait) {
+        (Some(idle), Some(iowait)) if iowait > 0.0 || peak.is_some() => {
+            let peak = peak.map_or(String::new(), |(share, core)| {
+                format!("; core {core} peaks at {} iowait", percent(share))
+            });
+            format!(
+                "While measured, the CPUs are {} idle and {} in iowait{peak}",
+                percent(idle),
+                percent(iowait)
+            )
         }
-        Some(_) => title.push_str("; no core is ever in iowait"),
-        None => {}
+        (Some(idle), Some(_)) => {
+            format!(
+                "While measured, the CPUs are {} idle and never in iowait",
+                percent(idle)
+            )
+        }
+        _ => "Where the CPU time goes".to_owned(),
     }
-    title
 }
 
 fn subtitle(runs: &[RunEvidence], bins: &Bins) -> String {
@@ -201,7 +205,7 @@ fn draw_stack(
 ) {
     let all = |shares: &CpuShares| LAYERS.iter().map(|layer| (layer.of)(shares)).sum::<f64>();
     let most = shares.iter().flatten().map(all).fold(0.0, f64::max);
-    let y = Scale::from_zero(most.clamp(5.0, 100.0), [plot.bottom(), plot.y], 5);
+    let y = Scale::from_zero(most.clamp(5.0, 100.0), [plot.bottom(), plot.y], 6);
     let label = if y.end() < 99.0 {
         format!(
             "All cores: share of CPU time; the axis ends at {}, the rest is idle",
@@ -313,7 +317,11 @@ fn draw_heat(
         .iter()
         .flat_map(|(_, bins)| bins.iter().flatten())
         .fold(0.0, |a, &b| f64::max(a, b));
-    scene.text(at(plot.x, plot.y - 9.0), "Each core: iowait", PANEL_LABEL);
+    scene.text(
+        at(plot.x, plot.y - 9.0),
+        "Each core: share of its time in iowait",
+        PANEL_LABEL,
+    );
     scene.turned_text(
         at(plot.x - 50.0, plot.y + plot.height / 2.0),
         "Core",

@@ -57,10 +57,10 @@ impl Placer {
         for (ring, direction) in all {
             let area = candidate((ring, direction));
             let cost = cost(&area);
-            if best.is_none_or(|(least, ..)| cost < least) {
+            if best.is_none_or(|(least, ..)| cost < least - NOTHING) {
                 best = Some((cost, ring, area));
             }
-            if cost == 0.0 {
+            if cost < NOTHING {
                 break;
             }
         }
@@ -70,6 +70,79 @@ impl Placer {
         Place { area, leader }
     }
 }
+
+/// Labels of points that crowd together, in a column beside them and in the points' order.
+/// `sizes` are the labels' widths; all are of one height.
+pub(super) fn column(bounds: &Rect, points: &[Point], sizes: &[f64], height: f64) -> Vec<Place> {
+    const ASIDE: f64 = 34.0;
+    let ends = |pick: fn(f64, f64) -> f64, from: f64| points.iter().map(|p| p.x).fold(from, pick);
+    let (left, right) = (
+        ends(f64::min, f64::INFINITY),
+        ends(f64::max, f64::NEG_INFINITY),
+    );
+    let widest = sizes.iter().copied().fold(0.0, f64::max);
+    let on_right = right + ASIDE + widest <= bounds.right();
+    let wanted: Vec<f64> = points.iter().map(|point| point.y).collect();
+    let range = [bounds.y + height / 2.0, bounds.bottom() - height / 2.0];
+    let middles = spread_column(&centred(&wanted, height + 3.0), height + 3.0, range);
+    let labels = points.iter().zip(sizes).zip(middles);
+    labels
+        .map(|((&point, &width), middle)| {
+            let x = if on_right {
+                right + ASIDE
+            } else {
+                left - ASIDE - width
+            };
+            let end = if on_right { x - 3.0 } else { x + width + 3.0 };
+            Place {
+                area: Rect {
+                    x,
+                    y: middle - height / 2.0,
+                    width,
+                    height,
+                },
+                leader: Some([point, at(end, middle)]),
+            }
+        })
+        .collect()
+}
+
+/// Places a gap apart around the middle of the wanted ones, in their order.
+fn centred(wanted: &[f64], gap: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]));
+    let middle = wanted.iter().sum::<f64>() / wanted.len().max(1) as f64;
+    let first = middle - gap * (wanted.len() as f64 - 1.0) / 2.0;
+    let mut places = wanted.to_vec();
+    for (rank, index) in order.into_iter().enumerate() {
+        places[index] = first + rank as f64 * gap;
+    }
+    places
+}
+
+/// Groups of points that are too close for labels beside each; only groups of three or more.
+pub(super) fn crowds(points: &[Point]) -> Vec<Vec<usize>> {
+    let close = |a: Point, b: Point| (a.x - b.x).abs() < 60.0 && (a.y - b.y).abs() < 18.0;
+    let mut group: Vec<usize> = (0..points.len()).collect();
+    for a in 0..points.len() {
+        for b in 0..a {
+            if close(points[a], points[b]) && group[a] != group[b] {
+                let (from, to) = (group[a], group[b]);
+                group
+                    .iter_mut()
+                    .filter(|it| **it == from)
+                    .for_each(|it| *it = to);
+            }
+        }
+    }
+    (0..points.len())
+        .map(|wanted| (0..points.len()).filter(|&i| group[i] == wanted).collect())
+        .filter(|members: &Vec<usize>| members.len() >= 3)
+        .collect()
+}
+
+/// An area in square pixels that nobody sees: rounding leaves such.
+const NOTHING: f64 = 1e-6;
 
 /// Beyond this distance a line leads to the label.
 const NEAR: f64 = 9.0;
@@ -141,6 +214,20 @@ mod tests {
         }
         assert_eq!(places[0].leader, None);
         assert!(places[6].leader.is_some());
+    }
+
+    #[test]
+    fn a_crowd_is_named_in_a_column() {
+        let points = [100.0, 101.0, 102.0, 250.0].map(|y| at(3.0, y));
+        assert_eq!(crowds(&points), [[0, 1, 2]]);
+        let places = column(&PLOT, &points[..3], &[50.0; 3], 15.0);
+        assert!(places[0].area.bottom() < places[1].area.y);
+        assert!(places[1].area.bottom() < places[2].area.y);
+        assert!(
+            places
+                .iter()
+                .all(|place| place.area.x > 3.0 && place.leader.is_some())
+        );
     }
 
     #[test]

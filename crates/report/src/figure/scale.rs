@@ -18,9 +18,9 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From zero to a round value at or above `greatest`.
-    pub(super) fn from_zero(greatest: f64, pixels: [f64; 2], ticks_wanted: usize) -> Self {
-        let step = round_step(greatest.max(f64::MIN_POSITIVE) / ticks_wanted as f64);
+    /// From zero to a round value at or above `greatest`, in `most_steps` steps at most.
+    pub(super) fn from_zero(greatest: f64, pixels: [f64; 2], most_steps: usize) -> Self {
+        let step = round_step(greatest.max(f64::MIN_POSITIVE) / most_steps as f64);
         let steps = (greatest / step - 1e-9).ceil().max(1.0);
         Self {
             spacing: Spacing::Linear,

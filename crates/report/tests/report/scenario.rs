@@ -1,4 +1,8 @@
 //! Sessions that nobody measured, written through the record crate as a real one is.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot write its files must fail"
+)]
 
 use clock::{ClockPair, MonoNs, SessionNs};
 use rand_xoshiro::{
