@@ -95,7 +95,8 @@ pub struct Admission {
     pub first: bool,
 }
 
-/// Blocks to be read from the tiers for a request; [`Scheduler::fetched`] says how it went.
+/// Blocks to be read from the tiers for a request; [`Scheduler::fetched`](super::Scheduler::fetched) says
+/// how it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
     /// For whom.

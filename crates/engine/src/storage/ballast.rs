@@ -2,7 +2,7 @@
 //! the model needs, the page cache then shrinks as it would beside the real weights.
 //!
 //! A floor on MemAvailable is never crossed: no piece is taken that would, and pieces are given
-//! back as soon as others bring it below. How much changes is pure ([`next_change`]).
+//! back as soon as others bring it below. How much changes is pure (`next_change`).
 
 use super::{
     StorageError,

@@ -1,7 +1,7 @@
 //! LoRA adapters as files: read on first use, kept in memory and on the device, each cache of a set
 //! size.
 //!
-//! `cache` decides (pure), `loader` reads, [`Registry`] knows which adapters there are by name.
+//! `cache` decides (pure), `loader` reads, `Registry` knows which adapters there are by name.
 
 mod cache;
 mod loader;

@@ -15,6 +15,7 @@ use crate::{
     sched::BlockHash,
     storage::{StorageError, disk::Buffer, memory::ALIGNMENT},
 };
+use clock::MonoNs;
 use nix::{
     errno::Errno,
     fcntl::{FallocateFlags, Flock, FlockArg, fallocate},
@@ -24,6 +25,8 @@ use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    thread,
+    time::Duration,
 };
 
 const MAGIC: [u8; 8] = *b"spilltr1";
@@ -90,18 +93,20 @@ pub(crate) struct TierFile {
 }
 
 impl TierFile {
-    pub(crate) fn open(tier: &DiskTier, shape: Shape) -> Result<Self, StorageError> {
+    /// Opens and locks the tier; waits for the lock as long as `patience`.
+    pub(crate) fn open(
+        tier: &DiskTier,
+        shape: Shape,
+        patience: Duration,
+    ) -> Result<Self, StorageError> {
         let failed = |what| move |source| StorageError::file(what, &tier.path, source);
         let file = open_direct(tier).map_err(failed("open the KV tier"))?;
-        let file =
-            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(
-                |(_, errno)| match errno {
-                    Errno::EWOULDBLOCK => StorageError::TierInUse {
-                        path: tier.path.clone(),
-                    },
-                    errno => failed("lock the KV tier")(errno.into()),
-                },
-            )?;
+        let file = lock(file, patience).map_err(|errno| match errno {
+            Errno::EWOULDBLOCK => StorageError::TierInUse {
+                path: tier.path.clone(),
+            },
+            errno => failed("lock the KV tier")(errno.into()),
+        })?;
         let mut this = Self {
             file,
             left: Vec::new(),
@@ -204,6 +209,23 @@ enum Found {
     Foreign,
 }
 
+/// Locks the file for this engine. The kernel lets go of a killed engine's lock only when the last
+/// of its I/O has ended, which may take it a moment.
+fn lock(mut file: File, patience: Duration) -> Result<Flock<File>, Errno> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let began = MonoNs::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((back, Errno::EWOULDBLOCK)) if MonoNs::now().since(began) < patience => {
+                file = back;
+                thread::sleep(PAUSE);
+            }
+            Err((_, errno)) => return Err(errno),
+        }
+    }
+}
+
 fn open_direct(tier: &DiskTier) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -239,6 +261,10 @@ mod tests {
         }
     }
 
+    fn open(tier: &DiskTier, shape: Shape) -> Result<TierFile, StorageError> {
+        TierFile::open(tier, shape, Duration::ZERO)
+    }
+
     fn shape() -> Shape {
         Shape::new(Bytes(1 << 20), PAYLOAD, "m", 16)
     }
@@ -255,23 +281,23 @@ mod tests {
     fn a_tier_left_by_an_earlier_run_is_reused_or_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tier");
-        let first = TierFile::open(&tier(&path, LeftOver::Reuse), shape()).unwrap();
+        let first = open(&tier(&path, LeftOver::Reuse), shape()).unwrap();
         assert_eq!(first.left, []);
         assert_eq!(first.file.metadata().unwrap().len(), shape().file_len());
         write(&first, DiskSlot(3), 77);
-        let second = TierFile::open(&tier(&path, LeftOver::Reuse), shape());
+        let second = open(&tier(&path, LeftOver::Reuse), shape());
         assert!(second.unwrap_err().to_string().contains("in use"));
         drop(first);
 
-        let again = TierFile::open(&tier(&path, LeftOver::Reuse), shape()).unwrap();
+        let again = open(&tier(&path, LeftOver::Reuse), shape()).unwrap();
         assert_eq!(again.left, [(BlockHash(77), DiskSlot(3))]);
         drop(again);
         let other = Shape::new(Bytes(1 << 20), PAYLOAD, "another model", 16);
-        let dropped = TierFile::open(&tier(&path, LeftOver::Reuse), other).unwrap();
+        let dropped = open(&tier(&path, LeftOver::Reuse), other).unwrap();
         assert_eq!(dropped.left, []);
         write(&dropped, DiskSlot(0), 1);
         drop(dropped);
-        let dropped = TierFile::open(&tier(&path, LeftOver::Drop), other).unwrap();
+        let dropped = open(&tier(&path, LeftOver::Drop), other).unwrap();
         assert_eq!(dropped.left, []);
     }
 
@@ -280,7 +306,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("thesis.txt");
         std::fs::write(&path, "precious").unwrap();
-        let error = TierFile::open(&tier(&path, LeftOver::Drop), shape()).unwrap_err();
+        let error = open(&tier(&path, LeftOver::Drop), shape()).unwrap_err();
         assert!(error.to_string().contains("is no KV tier"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     }
@@ -290,7 +316,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tier");
         let huge = Shape::new(Bytes(1 << 50), 1 << 20, "m", 16);
-        let error = TierFile::open(&tier(&path, LeftOver::Drop), huge).unwrap_err();
+        let error = open(&tier(&path, LeftOver::Drop), huge).unwrap_err();
         let text = error.to_string();
         // ext4 says that no file may be so large before it says that there is no room.
         assert!(

@@ -2,7 +2,7 @@
 //!
 //! `index` decides (pure), `frame` says what a block looks like (pure), `file` is the disk tier's
 //! file, `open` makes it all ready, `copier` the thread that moves blocks between device, memory and I/O buffers, and
-//! [`Tier`] ties them to the stepper: it is told what to store and what to fetch, and hands back
+//! `Tier` ties them to the stepper: it is told what to store and what to fetch, and hands back
 //! what came of it.
 
 mod copier;

@@ -14,10 +14,13 @@ use crate::{
         disk::{Buffer, DiskQueue},
     },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Buffers for each request that may be under way: while one moves, the next is made ready.
 const BUFFERS_PER_DEPTH: u32 = 2;
+/// How long another engine's lock on the tier is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Tiers that are open but not in use.
 #[derive(Debug)]
 pub(crate) struct OpenTier {
@@ -46,7 +49,7 @@ impl OpenTier {
             None => None,
             Some(disk) => {
                 refuse_small(disk.size, shape.slots)?;
-                Some((TierFile::open(disk, shape)?, disk.clone()))
+                Some((TierFile::open(disk, shape, LOCK_PATIENCE)?, disk.clone()))
             }
         };
         Ok(Self {
