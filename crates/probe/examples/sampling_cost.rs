@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(root) => Roots::under(Path::new(&root)),
         None => Roots::default(),
     };
-    println!("hz  ticks  cpu_us_per_tick  cpu_pct_of_a_core  late_p99_us");
+    println!("hz   due  taken  cpu_us_per_tick  cpu_pct_of_a_core  late_p99_us  urgency");
     for hz in [1, 10, 100] {
         let probes = every_sensor(&roots)?;
         let folder = tempfile::tempdir()?;
@@ -35,14 +35,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             },
         )?;
         thread::sleep(Duration::from_secs(seconds));
-        let facts = sampler.stop().facts;
+        let sampled = sampler.stop();
+        let facts = sampled.facts;
         let (cpu, wall) = (cpu_time()? - cpu_before, MonoNs::now().since(began));
         let ticks = facts.ticks_taken;
         println!(
-            "{hz:3}  {ticks:5}  {:15.1}  {:17.3}  {:11.0}",
+            "{hz:3} {:5} {ticks:6}  {:15.1}  {:17.3}  {:11.0}  {:?}",
+            facts.ticks_due,
             cpu.as_secs_f64() * 1e6 / ticks as f64,
             100.0 * cpu.as_secs_f64() / wall.as_secs_f64(),
             facts.late_p99_us.unwrap_or(f64::NAN),
+            sampled.urgency,
         );
     }
     Ok(())

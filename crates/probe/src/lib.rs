@@ -22,6 +22,7 @@ mod probes;
 mod roots;
 mod sampler;
 mod schedule;
+mod urgency;
 
 pub mod device;
 pub mod gauges;
@@ -40,3 +41,4 @@ pub use probes::Probes;
 pub use roots::Roots;
 pub use sampler::{Sampled, Sampler, StartError};
 pub use schedule::{BadInterval, SampleInterval};
+pub use urgency::Urgency;

@@ -1,6 +1,8 @@
 //! The thread that reads all sensors on a schedule.
 
-use crate::{Fault, Live, Probes, SampleInterval, live::LiveWindow, schedule::Schedule};
+use crate::{
+    Fault, Live, Probes, SampleInterval, Urgency, live::LiveWindow, schedule::Schedule, urgency,
+};
 use clock::{MonoNs, SessionClock};
 use hdrhistogram::Histogram;
 use nix::{
@@ -31,6 +33,8 @@ pub struct Sampled {
     pub facts: SamplingFacts,
     /// The sensors that gave nothing, at least once.
     pub faults: Vec<Fault>,
+    /// What its thread could claim of the CPUs.
+    pub urgency: Urgency,
 }
 
 /// No sampler could be started.
@@ -133,6 +137,7 @@ impl Ticker {
         // The default slack of 50 µs would be part of every tick's lateness (prctl(2)). Without
         // the call the ticks are later, and say so.
         let _ = prctl::set_timerslack(1);
+        let urgency = urgency::claim();
         let schedule = Schedule::new(MonoNs::now(), self.interval);
         let mut tick = 0;
         while sleep_until(schedule.due(tick), &shared.stop) {
@@ -140,7 +145,7 @@ impl Ticker {
             sink(&self.row, &self.cores);
             tick = schedule.after(tick, MonoNs::now());
         }
-        self.sampled(tick)
+        self.sampled(tick, urgency)
     }
 
     fn take(&mut self, tick: u64, due: MonoNs, shared: &Shared) {
@@ -161,7 +166,7 @@ impl Ticker {
     }
 
     /// All ticks before `next` were due.
-    fn sampled(self, next: u64) -> Sampled {
+    fn sampled(self, next: u64, urgency: Urgency) -> Sampled {
         let taken = self.late_us.len();
         let late_p99 = (taken > 0).then(|| self.late_us.value_at_quantile(0.99) as f64);
         Sampled {
@@ -172,6 +177,7 @@ impl Ticker {
                 late_p99_us: late_p99,
             },
             faults: self.probes.into_faults(),
+            urgency,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Once its buffers have grown, sampling allocates nothing.
 
 use clock::SessionClock;
-use probe::{Probes, Roots, SampleInterval, Sampler, device};
+use probe::{Probes, Roots, SampleInterval, Sampler, device, page_cache::Files, server};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -49,7 +49,12 @@ fn count() {
 /// The sampler thread's allocations up to each of its first `ticks` ticks.
 fn allocations(roots: &Roots, ticks: usize) -> Vec<u64> {
     let under_test = device::resolve(roots, Path::new(env!("CARGO_MANIFEST_DIR")));
-    let probes = Probes::open(roots, Some(&under_test));
+    let program = std::env::current_exe().expect("a test is a program");
+    let files = Files::open(&program).expect("its file can be opened");
+    let myself = server::by_pid(&Roots::default(), std::process::id()).expect("it runs");
+    let probes = Probes::open(roots, Some(&under_test))
+        .with_server(&Roots::default(), myself)
+        .with_files(files);
     // A channel that has its places beforehand: sending allocates nothing.
     let (send, received) = mpsc::sync_channel(ticks);
     let interval = SampleInterval::new(Duration::from_millis(10)).expect("10 ms is in range");
