@@ -3,10 +3,11 @@
 use super::{
     numbers::tick_labels,
     scale::Scale,
-    scene::{Anchor, Point, Rect, Scene, Style, at, stroke},
+    scene::{Anchor, Rect, Scene, Style, at, stroke},
     theme::Ink,
     typeface::{Weight, wrap},
 };
+use crate::Estimate;
 
 pub(super) const TITLE: Style = Style {
     size: 19.0,
@@ -90,19 +91,45 @@ pub(super) fn y_axis(scene: &mut Scene, plot: &Rect, scale: &Scale, label: &str)
     scene.turned_text(middle, label, AXIS_LABEL);
 }
 
-/// Line, ticks and labels of a horizontal axis, at the plot's bottom.
-pub(super) fn x_axis(scene: &mut Scene, plot: &Rect, scale: &Scale, label: &str) {
+/// Line and label of a horizontal axis, at the plot's bottom.
+pub(super) fn axis_line(scene: &mut Scene, plot: &Rect, label: &str) {
     let y = plot.bottom();
     scene.line(at(plot.x, y), at(plot.right(), y), stroke(Ink::Axis, 1.2));
+    let middle = at(plot.x + plot.width / 2.0, y + 42.0);
+    scene.text(middle, label, AXIS_LABEL);
+}
+
+/// Line, ticks and labels of a horizontal axis.
+pub(super) fn x_axis(scene: &mut Scene, plot: &Rect, scale: &Scale, label: &str) {
+    axis_line(scene, plot, label);
+    let y = plot.bottom();
     let labels = tick_labels(&scale.ticks, scale.is_log());
     for (&tick, text) in scale.ticks.iter().zip(labels) {
         let x = scale.at(tick);
         scene.line(at(x, y), at(x, y + 5.0), stroke(Ink::Axis, 1.2));
         scene.text(at(x, y + 20.0), text, TICK);
     }
-    scene.text(below(plot, 42.0), label, AXIS_LABEL);
 }
 
-fn below(plot: &Rect, distance: f64) -> Point {
-    at(plot.x + plot.width / 2.0, plot.bottom() + distance)
+/// A vertical axis for latencies and their intervals, and whether it is in seconds rather than
+/// milliseconds: from zero, unless they span more than a factor of 15.
+pub(super) fn latency_scale(
+    latencies_ms: impl Iterator<Item = Estimate>,
+    plot: &Rect,
+) -> (Scale, bool) {
+    let (mut least, mut most) = (f64::INFINITY, 0.0);
+    for Estimate { value, interval } in latencies_ms {
+        let [low, high] = interval.unwrap_or([value; 2]);
+        least = f64::min(least, low.min(value));
+        most = f64::max(most, high.max(value));
+    }
+    let in_seconds = most >= 2000.0;
+    let divisor = if in_seconds { 1000.0 } else { 1.0 };
+    let pixels = [plot.bottom(), plot.y];
+    let scale = if least > 0.0 && most / least > 15.0 {
+        Scale::log([least * 0.9 / divisor, most * 1.1 / divisor], pixels)
+    } else {
+        Scale::from_zero(most * 1.05 / divisor, pixels, 8)
+    };
+    (scale, in_seconds)
 }

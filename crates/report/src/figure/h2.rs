@@ -1,18 +1,44 @@
-//! `h2_iowait_vs_p99`: tail latency against the host's iowait, a point per number of users.
+//! `h2_iowait_vs_p99` and `h2_psi_io_vs_p99`: tail latency against the host's waits for I/O, a
+//! point per number of users.
 
 use super::{
     Figure, NotDrawn,
-    frame::{CAP, Head, x_axis, y_axis},
-    label::{Place, Placer, column, crowds},
+    frame::{Head, latency_scale, x_axis, y_axis},
     numbers::{milliseconds, percent, plain, sum_up},
     scale::Scale,
-    scene::{Anchor, Point, Rect, Scene, Style, at, stroke},
-    theme::Ink,
-    typeface::{self, Weight},
+    scatter::{self, Dot},
+    scene::{Point, Rect, Scene, at},
 };
 use crate::{Cell, Estimate, HostFigure, Metric, stats::Percentile};
 
-pub(super) const NAME: &str = "h2_iowait_vs_p99";
+/// What latency is held against.
+pub(super) struct Waits {
+    pub(super) name: &'static str,
+    figure: HostFigure,
+    /// What it is called in a sentence.
+    word: &'static str,
+    axis: &'static str,
+    /// Why there may be none.
+    missing: NotDrawn,
+}
+
+/// Against iowait.
+pub(super) const IOWAIT: Waits = Waits {
+    name: "h2_iowait_vs_p99",
+    figure: HostFigure::IowaitPct,
+    word: "iowait",
+    axis: "Mean iowait over the measured interval (% of CPU time)",
+    missing: "no complete run has telemetry of the CPU",
+};
+
+/// Against pressure, which, unlike iowait, the kernel stands by.
+pub(super) const PSI_IO: Waits = Waits {
+    name: "h2_psi_io_vs_p99",
+    figure: HostFigure::PsiIoSomePct,
+    word: "I/O pressure",
+    axis: "I/O pressure (PSI some) over the measured interval (% of time)",
+    missing: "no complete run has pressure (PSI) of I/O: the kernel may lack it (psi=1)",
+};
 
 const WIDTH: f64 = 860.0;
 const PLOT_HEIGHT: f64 = 400.0;
@@ -22,15 +48,20 @@ struct Mark<'a> {
     cell: &'a Cell,
     /// Which percentile it is: the figure's, or the highest that it supports.
     percentile: Percentile,
+    /// Whether the session has other phases, so that the phase must be said.
+    one_of_phases: bool,
     latency_ms: Estimate,
-    iowait_pct: f64,
+    wait_pct: f64,
     /// The least and greatest of the repeats.
-    iowait_range: Option<[f64; 2]>,
+    wait_range: Option<[f64; 2]>,
 }
 
 impl Mark<'_> {
     fn label(&self, wanted: Percentile) -> String {
         let mut label = users(self.cell.users);
+        if self.one_of_phases {
+            label = format!("{}, {label}", self.cell.phase);
+        }
         if self.percentile != wanted {
             label = format!("{label}, {}", self.percentile);
         }
@@ -40,7 +71,7 @@ impl Mark<'_> {
         label
     }
 
-    fn hint(&self) -> String {
+    fn hint(&self, waits: &Waits) -> String {
         let interval = self
             .latency_ms
             .interval
@@ -48,13 +79,31 @@ impl Mark<'_> {
                 format!(" (95 % {}–{})", milliseconds(low), milliseconds(high))
             });
         format!(
-            "{}: {} {}{interval}, iowait {}, n = {}",
+            "{}: {} {}{interval}, {} {}, n = {}",
             users(self.cell.users),
             self.percentile,
             milliseconds(self.latency_ms.value),
-            percent(self.iowait_pct),
+            waits.word,
+            percent(self.wait_pct),
             self.cell.spread(Metric::E2e).n,
         )
+    }
+
+    fn dot(&self, wanted: Percentile, waits: &Waits, place: impl Fn(f64, f64) -> Point) -> Dot {
+        let (wait, latency) = (self.wait_pct, self.latency_ms.value);
+        let upright = self.latency_ms.interval;
+        let level = self.wait_range;
+        let bars = upright
+            .map(|ends| ends.map(|end| place(wait, end)))
+            .into_iter()
+            .chain(level.map(|ends| ends.map(|end| place(end, latency))));
+        Dot {
+            at: place(wait, latency),
+            bars: bars.collect(),
+            label: self.label(wanted),
+            hint: self.hint(waits),
+            hollow: self.is_hollow(wanted),
+        }
     }
 
     fn is_hollow(&self, wanted: Percentile) -> bool {
@@ -62,9 +111,9 @@ impl Mark<'_> {
     }
 }
 
-pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
-    let (marks, wanted) = marks(cells)?;
-    let title = title(&marks, wanted);
+pub(super) fn draw(cells: &[Cell], waits: &Waits) -> Result<Figure, NotDrawn> {
+    let (marks, wanted) = marks(cells, waits)?;
+    let title = title(&marks, wanted, waits);
     let head = Head::new(&title, &subtitle(cells, &marks, wanted), WIDTH);
     let plot = Rect {
         x: 84.0,
@@ -82,22 +131,16 @@ pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
         &y,
         &format!("{wanted} end-to-end latency ({unit})"),
     );
-    x_axis(
-        &mut scene,
-        &plot,
-        &x,
-        "Mean iowait over the measured interval (% of CPU time)",
-    );
+    x_axis(&mut scene, &plot, &x, waits.axis);
     let divisor = if in_seconds { 1000.0 } else { 1.0 };
-    draw_marks(
-        &mut scene,
-        &plot,
-        &marks,
-        wanted,
-        |value_pct, latency_ms| at(x.at(value_pct), y.at(latency_ms / divisor)),
-    );
+    let place = |wait_pct, latency_ms: f64| at(x.at(wait_pct), y.at(latency_ms / divisor));
+    let dots: Vec<Dot> = marks
+        .iter()
+        .map(|mark| mark.dot(wanted, waits, place))
+        .collect();
+    scatter::draw(&mut scene, &plot, &dots);
     Ok(Figure {
-        name: NAME,
+        name: waits.name,
         title,
         scene,
     })
@@ -105,7 +148,7 @@ pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
 
 /// The cells that have both values, and the percentile that the figure shows: the highest that at
 /// least half of the cells support. The others are drawn hollow, at the highest that they support.
-fn marks(cells: &[Cell]) -> Result<(Vec<Mark<'_>>, Percentile), NotDrawn> {
+fn marks<'a>(cells: &'a [Cell], waits: &Waits) -> Result<(Vec<Mark<'a>>, Percentile), NotDrawn> {
     let n = |cell: &Cell| cell.spread(Metric::E2e).n;
     let with_latency: Vec<&Cell> = cells.iter().filter(|cell| n(cell) > 0).collect();
     if with_latency.is_empty() {
@@ -128,24 +171,26 @@ fn marks(cells: &[Cell]) -> Result<(Vec<Mark<'_>>, Percentile), NotDrawn> {
             Some(Mark {
                 cell,
                 percentile,
+                one_of_phases: cells.iter().any(|other| other.phase != cell.phase),
                 latency_ms: spread.percentile(percentile)?,
-                iowait_pct: cell.host.get(HostFigure::IowaitPct)?,
-                iowait_range: cell.host_range(HostFigure::IowaitPct),
+                wait_pct: cell.host.get(waits.figure)?,
+                wait_range: cell.host_range(waits.figure),
             })
         })
         .collect();
     if marks.is_empty() {
-        return Err("no complete run has telemetry of the CPU");
+        return Err(waits.missing);
     }
     Ok((marks, wanted))
 }
 
 /// What was found, no more than the numbers say: a rise is claimed only where the intervals of
 /// the fewest and the most users lie apart.
-fn title(marks: &[Mark], wanted: Percentile) -> String {
-    let iowait = |mark: &Mark| mark.iowait_pct;
-    let least = marks.iter().map(iowait).fold(f64::INFINITY, f64::min);
-    let most = marks.iter().map(iowait).fold(0.0, f64::max);
+fn title(marks: &[Mark], wanted: Percentile, waits: &Waits) -> String {
+    let word = waits.word;
+    let wait = |mark: &Mark| mark.wait_pct;
+    let least = marks.iter().map(wait).fold(f64::INFINITY, f64::min);
+    let most = marks.iter().map(wait).fold(0.0, f64::max);
     // Two points with intervals say more than two without.
     let of_kind = marks.iter().filter(|mark| mark.percentile == wanted);
     let known: Vec<&Mark> = of_kind
@@ -158,15 +203,15 @@ fn title(marks: &[Mark], wanted: Percentile) -> String {
         of_kind.collect()
     };
     let (Some(first), Some(last)) = (comparable.first(), comparable.last()) else {
-        return format!("{wanted} end-to-end latency against iowait");
+        return format!("{wanted} end-to-end latency against {word}");
     };
     let (a, b) = (first.latency_ms, last.latency_ms);
     if first.cell.users == last.cell.users {
         return format!(
-            "{wanted} end-to-end latency is {} with {}, at {} iowait",
+            "{wanted} end-to-end latency is {} with {}, at {} {word}",
             milliseconds(a.value),
             users(first.cell.users),
-            percent(first.iowait_pct)
+            percent(first.wait_pct)
         );
     }
     let span = format!("from {} to {} users", first.cell.users, last.cell.users);
@@ -189,10 +234,10 @@ fn title(marks: &[Mark], wanted: Percentile) -> String {
         ),
     };
     let host = match most {
-        _ if most == 0.0 => "no iowait at all".to_owned(),
-        _ if most < 1.0 => format!("mean iowait is {} at most", percent(most)),
+        _ if most == 0.0 => format!("no {word} at all"),
+        _ if most < 1.0 => format!("mean {word} is {} at most", percent(most)),
         _ => format!(
-            "mean iowait lies between {} and {}",
+            "mean {word} lies between {} and {}",
             percent(least),
             percent(most)
         ),
@@ -225,7 +270,7 @@ fn subtitle(cells: &[Cell], marks: &[Mark], wanted: Percentile) -> String {
         Some(mark) => format!("Vertical bars: 95 % {}.", mark.cell.method.name()),
         None => "Too few requests for 95 % intervals.".to_owned(),
     });
-    if marks.iter().any(|mark| mark.iowait_range.is_some()) {
+    if marks.iter().any(|mark| mark.wait_range.is_some()) {
         parts.push("Horizontal bars: least to greatest repeat.".to_owned());
     }
     if marks.iter().any(|mark| mark.is_hollow(wanted)) {
@@ -246,154 +291,14 @@ fn subtitle(cells: &[Cell], marks: &[Mark], wanted: Percentile) -> String {
     parts.join(" ")
 }
 
-/// Iowait from zero; latency from zero too, unless the points span more than a factor of 15.
+/// The waits from zero, and the latencies.
 fn scales(marks: &[Mark], plot: &Rect) -> (Scale, Scale, bool) {
-    let iowait = marks
-        .iter()
-        .map(|mark| mark.iowait_range.map_or(mark.iowait_pct, |[_, most]| most));
-    let most_iowait = iowait.fold(0.0, f64::max);
+    let wait = |mark: &Mark| mark.wait_range.map_or(mark.wait_pct, |[_, most]| most);
+    let most = marks.iter().map(wait).fold(0.0, f64::max);
     // An axis of a hundredth of a percent would dress noise up as a finding.
-    let x = Scale::from_zero((most_iowait * 1.05).max(0.5), [plot.x, plot.right()], 8);
-    let ends = |mark: &Mark| {
-        mark.latency_ms
-            .interval
-            .unwrap_or([mark.latency_ms.value; 2])
-    };
-    let least = marks
-        .iter()
-        .map(|mark| ends(mark)[0].min(mark.latency_ms.value));
-    let most = marks
-        .iter()
-        .map(|mark| ends(mark)[1].max(mark.latency_ms.value));
-    let (least, most) = (
-        least.fold(f64::INFINITY, f64::min),
-        most.fold(0.0, f64::max),
-    );
-    let in_seconds = most >= 2000.0;
-    let divisor = if in_seconds { 1000.0 } else { 1.0 };
-    let pixels = [plot.bottom(), plot.y];
-    let y = if least > 0.0 && most / least > 15.0 {
-        Scale::log([least * 0.9 / divisor, most * 1.1 / divisor], pixels)
-    } else {
-        Scale::from_zero(most * 1.05 / divisor, pixels, 8)
-    };
+    let x = Scale::from_zero((most * 1.05).max(0.5), [plot.x, plot.right()], 8);
+    let (y, in_seconds) = latency_scale(marks.iter().map(|mark| mark.latency_ms), plot);
     (x, y, in_seconds)
-}
-
-const LABEL: Style = Style {
-    size: 13.5,
-    weight: Weight::SemiBold,
-    ink: Ink::BlueText,
-    anchor: Anchor::Middle,
-};
-const RADIUS: f64 = 5.0;
-
-fn draw_marks(
-    scene: &mut Scene,
-    plot: &Rect,
-    marks: &[Mark],
-    wanted: Percentile,
-    place: impl Fn(f64, f64) -> Point,
-) {
-    let mut placer = Placer::new(Rect {
-        x: plot.x + 2.0,
-        width: plot.width + 30.0,
-        ..*plot
-    });
-    let points: Vec<Point> = marks
-        .iter()
-        .map(|mark| place(mark.iowait_pct, mark.latency_ms.value))
-        .collect();
-    for (mark, point) in marks.iter().zip(&points) {
-        placer.keep_clear(around(*point, RADIUS + 2.0, RADIUS + 2.0));
-        if let Some([low, high]) = mark.latency_ms.interval {
-            let (low, high) = (place(mark.iowait_pct, low), place(mark.iowait_pct, high));
-            error_bar(scene, low, high);
-            placer.keep_clear(between(low, high));
-        }
-        if let Some([low, high]) = mark.iowait_range {
-            let latency = mark.latency_ms.value;
-            let (low, high) = (place(low, latency), place(high, latency));
-            error_bar(scene, low, high);
-            placer.keep_clear(between(low, high));
-        }
-    }
-    let labels: Vec<String> = marks.iter().map(|mark| mark.label(wanted)).collect();
-    draw_labels(scene, plot, &points, &labels, placer);
-    for (mark, point) in marks.iter().zip(&points) {
-        let (fill, line) = match mark.is_hollow(wanted) {
-            true => (Ink::Surface, stroke(Ink::Blue, 2.0)),
-            false => (Ink::Blue, stroke(Ink::Surface, 1.5)),
-        };
-        scene.with_hint(mark.hint(), |scene| {
-            scene.circle(*point, RADIUS, fill, line)
-        });
-    }
-}
-
-/// Each point's label beside it; those of a crowd in a column.
-fn draw_labels(
-    scene: &mut Scene,
-    plot: &Rect,
-    points: &[Point],
-    labels: &[String],
-    mut placer: Placer,
-) {
-    const HEIGHT: f64 = LABEL.size * 1.1;
-    let width = |index: usize| typeface::width(&labels[index], LABEL.size, LABEL.weight);
-    let mut places: Vec<Option<Place>> = vec![None; points.len()];
-    for crowd in crowds(points) {
-        let members: Vec<Point> = crowd.iter().map(|&index| points[index]).collect();
-        let widths: Vec<f64> = crowd.iter().map(|&index| width(index)).collect();
-        for (index, place) in crowd.iter().zip(column(plot, &members, &widths, HEIGHT)) {
-            placer.keep_clear(place.area);
-            places[*index] = Some(place);
-        }
-    }
-    for (index, text) in labels.iter().enumerate() {
-        let place =
-            places[index].unwrap_or_else(|| placer.place(points[index], width(index), HEIGHT));
-        if let Some([from, to]) = place.leader {
-            scene.line(from, to, stroke(Ink::Axis, 1.0));
-        }
-        let baseline = place.area.y + HEIGHT / 2.0 + CAP * LABEL.size / 2.0;
-        let middle = place.area.x + place.area.width / 2.0;
-        scene.text_with_halo(at(middle, baseline), text, LABEL);
-    }
-}
-
-/// A bar with caps across its ends.
-fn error_bar(scene: &mut Scene, from: Point, to: Point) {
-    const CAP_LENGTH: f64 = 4.5;
-    let line = stroke(Ink::Blue, 1.4);
-    scene.line(from, to, line);
-    let vertical = (to.y - from.y).abs() > (to.x - from.x).abs();
-    for end in [from, to] {
-        let (dx, dy) = if vertical {
-            (CAP_LENGTH, 0.0)
-        } else {
-            (0.0, CAP_LENGTH)
-        };
-        scene.line(at(end.x - dx, end.y - dy), at(end.x + dx, end.y + dy), line);
-    }
-}
-
-fn around(point: Point, dx: f64, dy: f64) -> Rect {
-    Rect {
-        x: point.x - dx,
-        y: point.y - dy,
-        width: 2.0 * dx,
-        height: 2.0 * dy,
-    }
-}
-
-fn between(a: Point, b: Point) -> Rect {
-    Rect {
-        x: a.x.min(b.x) - 3.0,
-        y: a.y.min(b.y) - 3.0,
-        width: (a.x - b.x).abs() + 6.0,
-        height: (a.y - b.y).abs() + 6.0,
-    }
 }
 
 fn users(count: u32) -> String {

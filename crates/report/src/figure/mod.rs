@@ -4,6 +4,7 @@
 //! one drawing serves the light file, the dark file and the page, where the reader's own setting
 //! decides. Every title says what was found and is computed from the records alone.
 
+mod curves;
 mod frame;
 mod h2;
 mod h8;
@@ -11,6 +12,7 @@ mod label;
 mod numbers;
 mod png;
 mod scale;
+mod scatter;
 mod scene;
 mod theme;
 mod typeface;
@@ -67,7 +69,9 @@ pub(crate) fn draw_all(
     notes: &mut Vec<Note>,
 ) -> Vec<Figure> {
     let drawn = [
-        (h2::NAME, h2::draw(cells)),
+        (h2::IOWAIT.name, h2::draw(cells, &h2::IOWAIT)),
+        (h2::PSI_IO.name, h2::draw(cells, &h2::PSI_IO)),
+        (curves::NAME, curves::draw(cells)),
         (h8::NAME, h8::draw(runs, timeline)),
     ];
     let mut figures = Vec::new();

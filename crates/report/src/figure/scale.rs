@@ -77,6 +77,18 @@ impl Scale {
         }
     }
 
+    /// Logarithmic, from the first to the last of these positive values, all of them ticks.
+    pub(super) fn log_through(values: Vec<f64>, pixels: [f64; 2]) -> Self {
+        let ends = [values.first(), values.last()].map(|end| end.copied().unwrap_or(1.0));
+        Self {
+            spacing: Spacing::Log,
+            from: ends[0],
+            to: ends[1],
+            pixels,
+            ticks: values,
+        }
+    }
+
     /// Where a value lies.
     pub(super) fn at(&self, value: f64) -> f64 {
         let share = match self.spacing {

@@ -57,7 +57,8 @@ mod tests {
         }
     }
 
-    const SCIPY: [(usize, Percentile, Option<(usize, usize)>); 10] = [
+    type Case = (usize, Percentile, Option<(usize, usize)>);
+    const SCIPY: [Case; 10] = [
         (5, Percentile::P50, None),
         (6, Percentile::P50, Some((1, 6))),
         (20, Percentile::P50, Some((6, 15))),
