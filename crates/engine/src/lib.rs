@@ -33,6 +33,7 @@ pub mod truth;
 
 mod api;
 mod config;
+mod descriptors;
 mod ledger;
 mod meters;
 mod pace;

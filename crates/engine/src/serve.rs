@@ -3,6 +3,7 @@
 use crate::{
     api::{self, Shared},
     config::{Config, ConfigError},
+    descriptors::raise_file_limit,
     ledger::Ledger,
     meters::Meters,
     stepper::{self, Command, Surroundings},
@@ -56,6 +57,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), EngineError> {
     config.check()?;
+    raise_file_limit();
     let address = SocketAddr::new(config.host, config.port);
     let listen = |source| EngineError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;

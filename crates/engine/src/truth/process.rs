@@ -4,7 +4,7 @@ use super::TruthError;
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     sys::{
-        resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
+        resource::{UsageWho, getrusage},
         time::TimeValLike as _,
     },
     unistd::Pid,
@@ -19,15 +19,6 @@ pub(super) fn pin(cpu: usize) -> Result<(), TruthError> {
     let mut cpus = CpuSet::new();
     cpus.set(cpu).map_err(pin)?;
     sched_setaffinity(Pid::from_raw(0), &cpus).map_err(pin)
-}
-
-/// Thousands of clients need thousands of descriptors; the soft limit is often 1,024.
-pub(super) fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit on open files stays as it is");
-    }
 }
 
 /// CPU time of the calling thread so far.

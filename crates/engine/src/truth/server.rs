@@ -6,10 +6,10 @@ use super::{
     canned::{self, Canned, STREAM_HEAD},
     connection::{Connection, Received, Sent},
     http::{self, Ask, Reply},
-    process::{pin, raise_file_limit, thread_cpu_us},
+    process::{pin, thread_cpu_us},
     report::{RequestTimes, SLOW_SEND_NS, TruthReport},
 };
-use crate::pace;
+use crate::{descriptors::raise_file_limit, pace};
 use clock::MonoNs;
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
