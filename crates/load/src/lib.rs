@@ -39,8 +39,8 @@ pub use live::{Live, LiveSnapshot, Stop};
 pub use phase::{FailureNote, Phase, PhaseError, PhaseReport, Timing, run};
 pub use prompt::{LengthModel, TokenPool};
 pub use target::{
-    Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, preflight,
-    token_pool,
+    Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, load_adapter,
+    preflight, token_pool, unload_adapter,
 };
 pub use workload::{
     Adapter, AdapterListError, AdapterPolicy, Adapters, BadLengths, LoraDialect, Reuse, TextError,

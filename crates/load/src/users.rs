@@ -18,6 +18,8 @@ use tokio::{
 /// How long before a user joins its connection is opened. Servers close idle ones after 5 s.
 const OPEN_LEAD: Duration = Duration::from_secs(1);
 
+/// How long opening one ahead may take; a server that does not answer must not hold up the start.
+const OPEN_LIMIT: Duration = Duration::from_secs(2);
 /// Connections opened at once: below the usual backlog of a listening socket.
 pub(crate) const OPENING_AT_ONCE: usize = 64;
 
@@ -134,7 +136,7 @@ impl Seat {
         let order = self.order(shared);
         // A connection that can't be opened shows as a refused request.
         let opening = self.link.open(shared.target.address);
-        let _ = timeout(shared.phase.timing.request_deadline, opening).await;
+        let _ = timeout(OPEN_LIMIT, opening).await;
         self.next = Next::Ordered(order)
             .ready()
             .await

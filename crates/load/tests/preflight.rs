@@ -2,7 +2,10 @@
 
 mod scripted;
 
-use load::{Api, PreflightError, calibrate, preflight, token_pool};
+use load::{
+    Adapter, AdapterPolicy, Adapters, Api, LoraDialect, PreflightError, calibrate, load_adapter,
+    preflight, token_pool,
+};
 use scripted::{MODELS, Server, Then, answer, good, preflight_of};
 use std::{io::Write, net::TcpListener};
 
@@ -186,4 +189,52 @@ fn calibration_learns_the_servers_count() {
     {
         assert!(row.prompt_tokens.unwrap().abs_diff(1_000) <= 1, "{row:?}");
     }
+}
+
+#[test]
+fn the_adapter_that_was_asked_is_in_the_row() {
+    let server = Server::start(|request, stream| match request.path.as_str() {
+        "/v1/load_lora_adapter" if request.body.contains("bad") => answer(
+            stream,
+            "400 Bad Request",
+            r#"{"error":{"message":"no such file"}}"#,
+        ),
+        "/v1/load_lora_adapter" => answer(stream, "200 OK", "Success"),
+        // Each adapter answers its own number of tokens.
+        _ => {
+            let nth = (0..3).find(|nth| request.body.contains(&format!("\"model\":\"a{nth}\"")));
+            let end = scripted::end(nth.map_or(99, |nth| nth + 1));
+            let head = scripted::STREAM_HEAD;
+            let _ = stream.write_all(format!("{head}{}{end}", scripted::token("x")).as_bytes());
+            Then::KeepOpen
+        }
+    });
+    let target = server.target();
+    let list: Vec<Adapter> = (0..3)
+        .map(|nth| Adapter {
+            name: format!("a{nth}"),
+            path: Some("/loras/a".to_owned()),
+        })
+        .collect();
+    load_adapter(&target, &list[0]).unwrap();
+    let bad = Adapter {
+        name: "bad".to_owned(),
+        path: None,
+    };
+    let error = load_adapter(&target, &bad).unwrap_err().to_string();
+    assert!(error.contains("no such file"), "{error}");
+    let mut phase = scripted::short_phase(2);
+    let adapters = Adapters::new(list, LoraDialect::Model, AdapterPolicy::Storm, 1).unwrap();
+    phase.workload.adapters = Some(adapters);
+    let (rows, _) = scripted::run_phase(&target, &phase);
+    let mut told = std::collections::HashSet::new();
+    for (row, _) in rows
+        .iter()
+        .filter(|(row, _)| row.outcome == record::Outcome::Ok)
+    {
+        let name = format!("a{}", row.output_tokens.unwrap() - 1);
+        assert_eq!(row.adapter.as_deref(), Some(name.as_str()));
+        told.insert(name);
+    }
+    assert_eq!(told.len(), 3);
 }

@@ -67,19 +67,14 @@ impl Phase {
         }
     }
 
-    /// Connections that it may need at once.
-    fn connections(&self) -> u32 {
+    /// Connections that it needs at once; None if there is no telling.
+    fn connections(&self) -> Option<NonZeroU32> {
         match &self.arrivals {
-            Arrivals::Closed { users, .. } => users.get(),
-            Arrivals::Open(open) => open
-                .max_in_flight
-                .map_or(OPEN_LOOP_CONNECTIONS, NonZeroU32::get),
+            Arrivals::Closed { users, .. } => Some(*users),
+            Arrivals::Open(open) => open.max_in_flight,
         }
     }
 }
-
-/// An open loop without a cap may need any number: as many as most systems allow by themselves.
-const OPEN_LOOP_CONNECTIONS: u32 = 4_096;
 
 /// How long the parts of a phase take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,12 +226,11 @@ fn check_lora(target: &Target, phase: &Phase) -> Result<(), PhaseError> {
     }
 }
 
-fn raise_file_limit(connections: u32) -> Result<(), PhaseError> {
-    let needed = u64::from(connections) + SPARE_FILES;
+/// Raises the soft limit as far as is needed, or, where there is no telling, as far as it goes.
+fn raise_file_limit(connections: Option<NonZeroU32>) -> Result<(), PhaseError> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(io::Error::from)?;
-    if soft >= needed {
-        return Ok(());
-    }
+    let connections = connections.map_or(0, NonZeroU32::get);
+    let needed = u64::from(connections) + SPARE_FILES;
     if hard < needed {
         return Err(PhaseError::TooManyConnections {
             connections,
@@ -244,6 +238,8 @@ fn raise_file_limit(connections: u32) -> Result<(), PhaseError> {
             allowed: hard,
         });
     }
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(io::Error::from)?;
+    if soft < needed || connections == 0 {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(io::Error::from)?;
+    }
     Ok(())
 }

@@ -131,6 +131,21 @@ pub enum PreflightError {
         /// The server's words.
         words: String,
     },
+    /// The server does not load or give up an adapter.
+    #[error(
+        "{url}: the server refused the adapter {adapter:?} ({status}: {words}); vLLM needs \
+         VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and a path in its own file system"
+    )]
+    AdapterRefused {
+        /// Which server.
+        url: BaseUrl,
+        /// Which adapter.
+        adapter: String,
+        /// Its status.
+        status: u16,
+        /// Its words.
+        words: String,
+    },
     /// No event queue could be had.
     #[error("can't start the client: {0}; free some files or memory and run again")]
     Start(io::Error),

@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod error;
+mod lora;
 mod models;
 mod preflight;
 mod triton;
@@ -9,6 +10,7 @@ mod url;
 
 pub use calibrate::{calibrate, token_pool};
 pub use error::PreflightError;
+pub use lora::{load_adapter, unload_adapter};
 pub use preflight::{Wish, preflight};
 pub use url::{BaseUrl, UrlError};
 
