@@ -3,7 +3,10 @@
 use crate::{
     HostFigure, HostMeans, Metric,
     cohort::Cohort,
-    stats::{ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, order_statistic_interval},
+    stats::{
+        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted,
+        order_statistic_interval, repeat_interval,
+    },
 };
 use record::{FailureCounts, RequestCounts, RunId};
 
@@ -22,8 +25,9 @@ pub enum IntervalMethod {
     /// Order statistics over the requests of one run, taken for independent; a bootstrap of whole
     /// requests for figures with several values a request.
     OneRun,
-    /// Cluster bootstrap: repeats, then requests.
-    ClusterBootstrap,
+    /// Student's t over the repeats' own percentiles; see
+    /// [`repeat_interval`](crate::stats::repeat_interval).
+    Repeats,
 }
 
 impl IntervalMethod {
@@ -31,7 +35,7 @@ impl IntervalMethod {
     pub const fn name(self) -> &'static str {
         match self {
             IntervalMethod::OneRun => "order-statistic intervals",
-            IntervalMethod::ClusterBootstrap => "cluster-bootstrap intervals",
+            IntervalMethod::Repeats => "t intervals over the repeats",
         }
     }
 }
@@ -105,7 +109,7 @@ impl Cell {
         let tokens: Option<f64> = cohorts.iter().map(|cohort| cohort.output_tokens).sum();
         let method = match runs.len() {
             0 | 1 => IntervalMethod::OneRun,
-            _ => IntervalMethod::ClusterBootstrap,
+            _ => IntervalMethod::Repeats,
         };
         Self {
             phase: phase.to_owned(),
@@ -163,36 +167,65 @@ fn sum_counts(cohorts: &[&Cohort]) -> RequestCounts {
 /// Every metric's distribution over the pooled rows of all repeats.
 fn spreads(cohorts: &[&Cohort], method: IntervalMethod) -> [Spread; Metric::ALL.len()] {
     let pooled = Metric::ALL.map(|metric| pool(cohorts, metric));
-    let bootstrapped: Vec<(Metric, Percentile)> = Metric::ALL
-        .into_iter()
-        .filter(|metric| method == IntervalMethod::ClusterBootstrap || metric.is_per_chunk())
-        .flat_map(|metric| Percentile::REPORTED.map(|percentile| (metric, percentile)))
-        .collect();
-    let wanted: Vec<(&Clustered, Percentile)> = bootstrapped
-        .iter()
-        .map(|&(metric, percentile)| (&pooled[metric as usize], percentile))
-        .collect();
-    let sizes = cohorts.iter().map(|cohort| cohort.len()).collect();
-    let intervals = ClusterBootstrap::new(sizes, REPLICATES, SEED).intervals(&wanted);
+    let intervals = match method {
+        IntervalMethod::OneRun => one_run_intervals(cohorts, &pooled),
+        IntervalMethod::Repeats => Metric::ALL
+            .map(|metric| repeats_intervals(cohorts, metric, pooled[metric as usize].sorted())),
+    };
     Metric::ALL.map(|metric| {
         let sorted = pooled[metric as usize].sorted();
-        let interval = |percentile| match bootstrapped
-            .iter()
-            .position(|&it| it == (metric, percentile))
-        {
-            Some(index) => intervals[index],
-            None => order_statistic_interval(sorted, percentile),
-        };
+        let mut intervals = intervals[metric as usize].into_iter();
         Spread {
             n: sorted.len(),
             mean_ms: sorted.mean(),
             max_ms: sorted.max(),
             percentiles: Percentile::REPORTED.map(|percentile| {
+                let interval = intervals.next().flatten();
                 Some(Estimate {
                     value: sorted.percentile(percentile)?,
-                    interval: interval(percentile),
+                    interval,
                 })
             }),
+        }
+    })
+}
+
+/// A metric's intervals, in the order of [`Percentile::REPORTED`].
+type Intervals = [Option<[f64; 2]>; Percentile::REPORTED.len()];
+
+fn repeats_intervals(cohorts: &[&Cohort], metric: Metric, pooled: &Sorted) -> Intervals {
+    let sorted = |cohort: &&Cohort| {
+        Sorted::new(
+            cohort
+                .values(metric)
+                .iter()
+                .map(|(value, _)| *value)
+                .collect(),
+        )
+    };
+    let repeats: Vec<Sorted> = cohorts.iter().map(sorted).collect();
+    Percentile::REPORTED.map(|percentile| {
+        // Every repeat must support the percentile, or its own says nothing.
+        let own: Option<Vec<f64>> = repeats.iter().map(|it| it.percentile(percentile)).collect();
+        repeat_interval(pooled.percentile(percentile)?, &own?)
+    })
+}
+
+fn one_run_intervals(
+    cohorts: &[&Cohort],
+    pooled: &[Clustered; Metric::ALL.len()],
+) -> [Intervals; Metric::ALL.len()] {
+    let sizes = cohorts.iter().map(|cohort| cohort.len()).collect();
+    let bootstrap = ClusterBootstrap::new(sizes, REPLICATES, SEED);
+    Metric::ALL.map(|metric| {
+        let values = &pooled[metric as usize];
+        if metric.is_per_chunk() {
+            let wanted = Percentile::REPORTED.map(|percentile| (values, percentile));
+            let mut found = bootstrap.intervals(&wanted).into_iter();
+            Percentile::REPORTED.map(|_| found.next().flatten())
+        } else {
+            Percentile::REPORTED
+                .map(|percentile| order_statistic_interval(values.sorted(), percentile))
         }
     })
 }

@@ -1,6 +1,9 @@
 //! Confidence intervals of a percentile whose values come in clusters.
 
-use super::{CONFIDENCE, Percentile, Sorted, order_statistic_ranks};
+use super::{
+    CONFIDENCE, Percentile, Sorted, order_statistic_ranks,
+    repeats::{Z, student_t},
+};
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
     rand_core::{Rng, SeedableRng},
@@ -56,7 +59,7 @@ impl Clustered {
 /// repeat its requests (Davison & Hinkley, "Bootstrap Methods and their Application" (1997),
 /// section 3.8). With one repeat only the requests are drawn. A request brings all of its values
 /// along, so values that depend on each other within a request are never taken for independent
-/// ones. The interval is the percentile interval.
+/// ones.
 #[derive(Clone, Debug)]
 pub struct ClusterBootstrap {
     repeat_sizes: Vec<usize>,
@@ -93,7 +96,9 @@ impl ClusterBootstrap {
                 }
             });
         }
-        found.into_iter().map(percentile_interval).collect()
+        let interval =
+            |(bracket, found): (&Option<Bracket>, _)| expanded_interval(found, bracket.as_ref()?);
+        brackets.iter().zip(found).map(interval).collect()
     }
 
     fn each_resample(&self, mut visit: impl FnMut(&[u16])) {
@@ -118,18 +123,27 @@ impl ClusterBootstrap {
     }
 }
 
-fn percentile_interval(mut found: Vec<f64>) -> Option<[f64; 2]> {
+/// The percentile interval, lengthened about the sample's own percentile for the number of
+/// clusters: resamples of few clusters differ too little, by √((n − 1)/n), and the normal
+/// distribution's tails are too short for them (Hesterberg, "What Teachers Should Know About the
+/// Bootstrap", The American Statistician 69 (2015), section 4.2).
+fn expanded_interval(mut found: Vec<f64>, bracket: &Bracket) -> Option<[f64; 2]> {
     found.sort_unstable_by(f64::total_cmp);
     let last = found.len().checked_sub(1)?;
     let at = |fraction: f64| found[(fraction * last as f64).round() as usize];
     let tail = (1.0 - CONFIDENCE) / 2.0;
-    Some([at(tail), at(1.0 - tail)])
+    let point = bracket.values.sorted.percentile(bracket.percentile)?;
+    let n = bracket.clusters_used as f64;
+    let factor = (n / (n - 1.0)).sqrt() * student_t(bracket.clusters_used - 1) / Z;
+    Some([at(tail), at(1.0 - tail)].map(|end| point + (end - point) * factor))
 }
 
 /// The part of the sorted values in which a resample's percentile is looked for first.
 struct Bracket<'a> {
     values: &'a Clustered,
     percentile: Percentile,
+    /// How many clusters hold values.
+    clusters_used: usize,
     /// The indices of the bracket.
     range: Range<usize>,
     /// How many values of each cluster lie below the bracket.
@@ -169,6 +183,7 @@ impl<'a> Bracket<'a> {
             below: count(&values.cluster[..range.start]),
             all: count(&values.cluster),
             range: range.start..range.end.min(values.cluster.len()),
+            clusters_used: values.clusters_used(clusters),
             values,
             percentile,
         }

@@ -1,19 +1,22 @@
 //! Quantiles and their intervals. Every function names the source of its method.
 //!
 //! The path of a figure: values become [`Sorted`]; a [`Percentile`] of them is an observed value,
-//! given only where enough values back it; its 95 % interval comes from order statistics where
-//! the values are independent ([`order_statistic_interval`]) and from a [`ClusterBootstrap`]
-//! where they come in clusters: gaps within a request, requests within a repeat.
+//! given only where enough values back it; its 95 % interval comes from what repeats differ by
+//! where there are several ([`repeat_interval`]), and within one run from order statistics where
+//! the values are independent ([`order_statistic_interval`]) or a [`ClusterBootstrap`] where they
+//! come in clusters, as gaps do in requests.
 
 mod binomial;
 mod bootstrap;
 mod order;
 mod quantile;
+mod repeats;
 
 pub use binomial::binomial_cdf;
 pub use bootstrap::{ClusterBootstrap, Clustered, REPLICATES, SEED};
 pub use order::{order_statistic_interval, order_statistic_ranks};
 pub use quantile::{Percentile, Sorted};
+pub use repeats::repeat_interval;
 
 /// The confidence of every interval in this crate.
 pub const CONFIDENCE: f64 = 0.95;

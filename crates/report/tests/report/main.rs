@@ -67,7 +67,7 @@ fn a_sweep_becomes_cells_figures_and_a_page() {
 }
 
 #[test]
-fn repeats_are_pooled_and_bootstrapped() {
+fn repeats_are_pooled_and_their_differences_make_the_interval() {
     let scenario = Scenario {
         repeats: 3,
         cores: 20,
@@ -78,7 +78,7 @@ fn repeats_are_pooled_and_bootstrapped() {
     let analysis = analyzed("repeats", &scenario);
     let cell = &analysis.cells[0];
     assert_eq!(cell.runs.len(), 3);
-    assert_eq!(cell.method, IntervalMethod::ClusterBootstrap);
+    assert_eq!(cell.method, IntervalMethod::Repeats);
     let total: u64 = analysis
         .runs
         .iter()
