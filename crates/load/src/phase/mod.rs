@@ -19,7 +19,7 @@ use crate::{
 use clock::SessionClock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use record::{Failure, RequestRow, RequestTokens, Stages, StampSource};
-use std::{io, num::NonZeroU32, sync::mpsc, thread, time::Duration};
+use std::{io, num::NonZeroU32, panic::resume_unwind, sync::mpsc, thread, time::Duration};
 
 /// What one phase does. Made by [`Phase::closed`] or [`Phase::open`].
 #[derive(Clone, Debug, PartialEq)]
@@ -171,7 +171,7 @@ pub fn run(
     raise_file_limit(phase.connections())?;
     let (orders, ordered) = mpsc::channel();
     let (rows, ended) = mpsc::channel();
-    let shared = drive::Setup {
+    let setup = drive::Setup {
         target: target.clone(),
         phase: phase.clone(),
         clock,
@@ -186,21 +186,16 @@ pub fn run(
         lengths: phase.lengths,
     };
     thread::scope(|scope| {
-        let composer = thread::Builder::new()
-            .name("compose".into())
-            .spawn_scoped(scope, move || composer.run(ordered))?;
-        let sockets = thread::Builder::new()
-            .name("load".into())
-            .spawn_scoped(scope, move || drive::drive(shared))?;
+        let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+        let composer = thread("compose").spawn_scoped(scope, move || composer.run(ordered))?;
+        let sockets = thread("load").spawn_scoped(scope, move || drive::drive(setup))?;
         for (row, tokens) in ended {
             sink(row, tokens);
         }
         let driven = sockets
             .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let lengths = composer
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            .unwrap_or_else(|panic| resume_unwind(panic))?;
+        let lengths = composer.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok(PhaseReport {
             stages: driven.stages,
             clock: driven.tally.clock(),

@@ -83,37 +83,10 @@ impl ModelCard {
 }
 
 pub(super) fn choose_model(wish: &Wish, answer: &Answer) -> Result<ModelCard, PreflightError> {
-    let (url, status) = (wish.url.clone(), answer.status);
-    let words = || server_words(&answer.body);
-    match status {
-        200 => {}
-        503 => {
-            return Err(PreflightError::Loading {
-                url,
-                words: words(),
-            });
-        }
-        401 | 403 => {
-            return Err(PreflightError::Unauthorized {
-                url,
-                status,
-                words: words(),
-            });
-        }
-        _ => {
-            return Err(PreflightError::NoModelList {
-                url,
-                status,
-                words: words(),
-            });
-        }
-    }
-    let Ok(ModelList { data }) = serde_json::from_slice(&answer.body) else {
-        return Err(PreflightError::NoModelList {
-            url,
-            status,
-            words: words(),
-        });
+    let url = wish.url.clone();
+    let data = match serde_json::from_slice(&answer.body) {
+        Ok(ModelList { data }) if answer.status == 200 => data,
+        _ => return Err(no_list(wish, answer)),
     };
     let found = match &wish.model {
         None => data
@@ -132,5 +105,15 @@ pub(super) fn choose_model(wish: &Wish, answer: &Answer) -> Result<ModelCard, Pr
             there: data.into_iter().map(|card| card.id).collect(),
         }),
         (None, _) => Err(PreflightError::NoModels { url }),
+    }
+}
+
+fn no_list(wish: &Wish, answer: &Answer) -> PreflightError {
+    let (url, status) = (wish.url.clone(), answer.status);
+    let words = server_words(&answer.body);
+    match status {
+        503 => PreflightError::Loading { url, words },
+        401 | 403 => PreflightError::Unauthorized { url, status, words },
+        _ => PreflightError::NoModelList { url, status, words },
     }
 }
