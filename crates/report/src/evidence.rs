@@ -7,8 +7,8 @@ use crate::{
 };
 use clock::SessionNs;
 use record::{
-    Effect, Read, RequestRow, RequestTokens, RunDir, RunId, RunManifest, RunState, Session,
-    Telemetry,
+    Effect, Read, RecordError, RequestRow, RequestTokens, RunDir, RunId, RunManifest, RunState,
+    Session, Telemetry,
 };
 
 /// What a run left behind, reduced to what the figures need.
@@ -51,7 +51,7 @@ pub(crate) fn gather(session: &Session) -> Evidence {
     let manifests: Vec<Option<RunManifest>> = dirs
         .iter()
         .zip(&session.manifest.runs)
-        .map(|(dir, id)| manifest(dir, id, &mut notes))
+        .map(|(dir, id)| manifest(session, dir, id, &mut notes))
         .collect();
     let mut timeline =
         span(&manifests).map(|(start, end)| CpuTimeline::new(Bins::covering(start, end)));
@@ -63,6 +63,7 @@ pub(crate) fn gather(session: &Session) -> Evidence {
         .zip(manifests)
         .map(|((dir, id), manifest)| {
             let mut reader = Reader {
+                session,
                 id,
                 notes: &mut notes,
             };
@@ -76,7 +77,12 @@ pub(crate) fn gather(session: &Session) -> Evidence {
     }
 }
 
-fn manifest(dir: &RunDir, id: &RunId, notes: &mut Vec<Note>) -> Option<RunManifest> {
+fn manifest(
+    session: &Session,
+    dir: &RunDir,
+    id: &RunId,
+    notes: &mut Vec<Note>,
+) -> Option<RunManifest> {
     if !dir.path().is_dir() {
         notes.push(Note::run(id, "was planned but not run"));
         return None;
@@ -84,7 +90,10 @@ fn manifest(dir: &RunDir, id: &RunId, notes: &mut Vec<Note>) -> Option<RunManife
     let manifest = match dir.read_manifest() {
         Ok(manifest) => manifest,
         Err(error) => {
-            notes.push(Note::run(id, format!("left out: {error}")));
+            notes.push(Note::run(
+                id,
+                format!("left out: {}", within(session, &error)),
+            ));
             return None;
         }
     };
@@ -115,6 +124,7 @@ fn span(manifests: &[Option<RunManifest>]) -> Option<(SessionNs, SessionNs)> {
 
 /// Reads one run's files.
 struct Reader<'a> {
+    session: &'a Session,
     id: &'a RunId,
     notes: &'a mut Vec<Note>,
 }
@@ -214,13 +224,25 @@ impl Reader<'_> {
                 Some(value)
             }
             Err(error) => {
+                let error = self.within_session(&error);
                 self.note(format!("{without}: {error}"));
                 None
             }
         }
     }
 
+    /// The error with file names from the session's folder on: a report travels, and says nothing
+    /// of where it was made.
+    fn within_session(&self, error: &RecordError) -> String {
+        within(self.session, error)
+    }
+
     fn note(&mut self, text: impl Into<String>) {
         self.notes.push(Note::run(self.id, text));
     }
+}
+
+fn within(session: &Session, error: &RecordError) -> String {
+    let folder = format!("{}/", session.dir.path().display());
+    error.to_string().replace(&folder, "")
 }

@@ -95,7 +95,7 @@ fn policy(style: &str) -> String {
 
 fn table_note(analysis: &Analysis) -> String {
     let mut note = String::from(
-        "Latencies of the requests that were sent within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests, its interval 368.",
+        "Latencies of the requests that were sent within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests; its interval 368 in one run, or 100 in each of several.",
     );
     if let Some(cell) = analysis.cells.first() {
         note.push_str(&format!(" In brackets: 95 % {}.", cell.method.name()));
