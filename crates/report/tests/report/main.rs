@@ -4,6 +4,7 @@
     reason = "a test that cannot write its files must fail"
 )]
 
+mod host;
 mod scenario;
 
 use report::{HostFigure, IntervalMethod, Metric, Theme, analyze, stats::Percentile};
