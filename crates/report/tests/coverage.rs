@@ -5,7 +5,8 @@ use rand_xoshiro::{
     rand_core::{Rng, SeedableRng},
 };
 use report::stats::{
-    ClusterBootstrap, Clustered, Percentile, Sorted, order_statistic_interval, repeat_interval,
+    ClusterBootstrap, Clustered, Percentile, Sorted, order_statistic_interval, paired_effect,
+    repeat_interval,
 };
 
 /// A standard normal deviate (Box & Muller 1958).
@@ -116,5 +117,26 @@ fn three_repeats_are_covered_whether_alike_or_apart() {
                 "{percentile}, {between}: {covered} %"
             );
         }
+    }
+}
+
+#[test]
+fn the_same_against_the_same_is_rarely_called_a_difference() {
+    for pairs in [6, 8, 12] {
+        let covered = coverage(2000, 0.0, |rng| {
+            // Heavy tails, as the logarithm of a ratio of two latencies has when a run goes bad.
+            let differences: Vec<f64> = (0..pairs)
+                .map(|_| normal(rng) / normal(rng).abs().max(0.05))
+                .collect();
+            paired_effect(&differences)?.interval
+        });
+        println!(
+            "same against same, {pairs} pairs: called different in {} %",
+            100.0 - covered
+        );
+        assert!(
+            (94.0..=98.5).contains(&covered),
+            "{pairs} pairs: {covered} %"
+        );
     }
 }

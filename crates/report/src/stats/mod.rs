@@ -9,12 +9,14 @@
 mod binomial;
 mod bootstrap;
 mod order;
+mod paired;
 mod quantile;
 mod repeats;
 
 pub use binomial::binomial_cdf;
 pub use bootstrap::{ClusterBootstrap, Clustered, REPLICATES, SEED};
 pub use order::{order_statistic_interval, order_statistic_ranks};
+pub use paired::{PairedEffect, paired_effect};
 pub use quantile::{Percentile, Sorted};
 pub use repeats::repeat_interval;
 
