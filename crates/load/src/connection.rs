@@ -2,7 +2,12 @@
 //!
 //! Reads go through `recvmsg`, because only that tells when the kernel received the bytes
 //! (SO_TIMESTAMPING, software; Documentation/networking/timestamping.rst). One read has one stamp,
-//! that of its newest segment: so it is read eagerly, a read for every wake-up.
+//! that of its newest segment: so it is read eagerly, a read for every wake-up. Should this thread be
+//! kept from running for longer than the distance of two tokens, they come in one read, and the
+//! earlier one bears the later one's stamp; `client_lag` is high then, and says so.
+//!
+//! Acknowledgements are left as the kernel makes them, one a read. Delaying them would save a third
+//! of a token's cost, but a server that leaves Nagle's algorithm on would then send later.
 
 use crate::exchange::Stamp;
 use clock::{ClockPair, MonoNs};
