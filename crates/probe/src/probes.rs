@@ -18,13 +18,48 @@ use record::{
 };
 use std::io;
 
+/// The three resources that tasks wait for.
+struct Pressures {
+    cpu: Source<Pressure>,
+    io: Source<Pressure>,
+    memory: Source<Pressure>,
+}
+
+impl Pressures {
+    fn open(roots: &Roots, faults: &mut Vec<Fault>) -> Self {
+        let mut open = |sensor, name: &str| {
+            let path = roots.proc.join("pressure").join(name);
+            Source::open(sensor, path, parse::pressure, faults)
+        };
+        Self {
+            cpu: open(Sensor::CpuPressure, "cpu"),
+            io: open(Sensor::IoPressure, "io"),
+            memory: open(Sensor::MemoryPressure, "memory"),
+        }
+    }
+
+    /// Fills their columns; gives the time in which some task waited for I/O.
+    fn read(&mut self, host: &mut [Value], faults: &mut Vec<Fault>) -> Option<u64> {
+        let mut read = |source: &mut Source<Pressure>, some, full| {
+            let psi = source.read(faults)?;
+            fill(host, [(some, psi.some_us), (full, psi.full_us)]);
+            psi.some_us
+        };
+        read(&mut self.cpu, Host::PsiCpuSomeUs, Host::PsiCpuFullUs);
+        read(
+            &mut self.memory,
+            Host::PsiMemorySomeUs,
+            Host::PsiMemoryFullUs,
+        );
+        read(&mut self.io, Host::PsiIoSomeUs, Host::PsiIoFullUs)
+    }
+}
+
 /// The open sensors. Their columns are fixed when they are opened.
 pub struct Probes {
     hz: UserHz,
     cpu: Source<CpuStat>,
-    cpu_pressure: Source<Pressure>,
-    io_pressure: Source<Pressure>,
-    memory_pressure: Source<Pressure>,
+    pressure: Pressures,
     memory: Source<Meminfo>,
     paging: Source<Vmstat>,
     disks: Vec<BlockProbe>,
@@ -46,10 +81,7 @@ impl Probes {
         let found = &mut faults;
         let proc = |name: &str| roots.proc.join(name);
         let cpu = Source::open(Sensor::Cpu, proc("stat"), parse::cpu_stat, found);
-        let mut psi = |sensor, name| Source::open(sensor, proc(name), parse::pressure, found);
-        let cpu_pressure = psi(Sensor::CpuPressure, "pressure/cpu");
-        let io_pressure = psi(Sensor::IoPressure, "pressure/io");
-        let memory_pressure = psi(Sensor::MemoryPressure, "pressure/memory");
+        let pressure = Pressures::open(roots, found);
         let memory = Source::open(Sensor::Memory, proc("meminfo"), parse::meminfo, found);
         let paging = Source::open(Sensor::Paging, proc("vmstat"), parse::vmstat, found);
         let disks: Vec<_> = device::to_sample(roots, under_test)
@@ -60,9 +92,7 @@ impl Probes {
         Self {
             hz: UserHz::of_this_system(),
             cpu,
-            cpu_pressure,
-            io_pressure,
-            memory_pressure,
+            pressure,
             memory,
             paging,
             under_test: disks.iter().position(|disk| Some(disk.name()) == name),
@@ -161,34 +191,7 @@ impl Probes {
                 times: core.ticks.times(self.hz),
             }));
         }
-        if let Some(psi) = self.cpu_pressure.read(faults) {
-            fill(
-                host,
-                [
-                    (Host::PsiCpuSomeUs, psi.some_us),
-                    (Host::PsiCpuFullUs, psi.full_us),
-                ],
-            );
-        }
-        if let Some(psi) = self.io_pressure.read(faults) {
-            live.psi_io_some_us = psi.some_us;
-            fill(
-                host,
-                [
-                    (Host::PsiIoSomeUs, psi.some_us),
-                    (Host::PsiIoFullUs, psi.full_us),
-                ],
-            );
-        }
-        if let Some(psi) = self.memory_pressure.read(faults) {
-            fill(
-                host,
-                [
-                    (Host::PsiMemorySomeUs, psi.some_us),
-                    (Host::PsiMemoryFullUs, psi.full_us),
-                ],
-            );
-        }
+        live.psi_io_some_us = self.pressure.read(host, faults);
         if let Some(memory) = self.memory.read(faults) {
             live.mem_available_bytes = memory.available_bytes;
             fill_memory(host, memory);
