@@ -8,7 +8,7 @@ use probe::{
     Probes, Roots, SampleInterval, Sampler, device,
     nvme::{self, SmartDelta},
 };
-use record::{Column, Device, Value};
+use record::{Column, Device, DeviceUnderTest, Value};
 use std::{error::Error, fs::File, io::Read, path::Path, sync::mpsc, thread, time::Duration};
 
 #[expect(clippy::print_stdout, reason = "an example's output is what it is for")]
@@ -24,26 +24,41 @@ fn main() -> Result<(), Box<dyn Error>> {
     let disk = under_test.name.clone().ok_or("no device")?;
     println!("{:?}", device::disk_facts(&roots, &disk));
 
-    let probes = Probes::open(&roots, Some(&under_test));
+    let before = nvme::read(&roots, &disk)?;
+    println!("{before:?}");
+    let block_bytes = sample_reading(&roots, &under_test, &disk, mib)?;
+    let after = nvme::read(&roots, &disk)?;
+    let delta = SmartDelta::between(&before, &after).ok_or("a counter fell")?;
+    let check = nvme::cross_check(delta.data_units_read, block_bytes);
+    println!(
+        "{delta:?}\n{check:?}\n{}",
+        if check.agrees { "AGREES" } else { "DIFFERS" }
+    );
+    Ok(())
+}
+
+/// Reads from the drive while it is sampled; gives the bytes that the block layer counted.
+#[expect(clippy::print_stdout, reason = "an example's output is what it is for")]
+fn sample_reading(
+    roots: &Roots,
+    under_test: &DeviceUnderTest,
+    disk: &str,
+    mib: usize,
+) -> Result<u64, Box<dyn Error>> {
+    let probes = Probes::open(roots, Some(under_test));
     let place = |field| {
-        let column = Column::Device(disk.clone(), field);
+        let column = Column::Device(disk.to_owned(), field);
         let found = probes.columns().iter().position(|other| *other == column);
         found.ok_or("the drive has no columns")
     };
     let (read, temp) = (place(Device::ReadBytes)?, place(Device::TempC)?);
     let (send, ticks) = mpsc::channel();
-    let before = nvme::read(&roots, &disk)?;
-    println!("{before:?}");
-    let sampler = Sampler::start(
-        probes,
-        SampleInterval::DEFAULT,
-        SessionClock::start(),
-        move |row, _| {
-            let _ = send.send((row.values[read], row.values[temp]));
-        },
-    )?;
+    let interval = SampleInterval::DEFAULT;
+    let sampler = Sampler::start(probes, interval, SessionClock::start(), move |row, _| {
+        let _ = send.send((row.values[read], row.values[temp]));
+    })?;
     thread::sleep(Duration::from_millis(300));
-    let mut file = File::open(&path)?;
+    let mut file = File::open(&under_test.path)?;
     let mut chunk = vec![0; 1 << 20];
     for _ in 0..mib {
         file.read_exact(&mut chunk)?;
@@ -51,26 +66,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A read-ahead may still be on its way.
     thread::sleep(Duration::from_secs(2));
     let faults = sampler.stop().faults;
-    let after = nvme::read(&roots, &disk)?;
-
     let ticks: Vec<_> = ticks.iter().collect();
-    let temps: Vec<_> = ticks
-        .iter()
-        .filter(|(_, temp)| *temp != Value::Absent)
-        .collect();
+    let temp = ticks.iter().find(|(_, temp)| *temp != Value::Absent);
     println!(
         "faults {faults:?}; temperature {:?}",
-        temps.first().map(|(_, temp)| temp)
+        temp.map(|(_, temp)| temp)
     );
-    let (Some((Value::Int(first), _)), Some((Value::Int(last), _))) = (ticks.first(), ticks.last())
-    else {
-        return Err("the drive's counters could not be read".into());
-    };
-    let delta = SmartDelta::between(&before, &after).ok_or("a counter fell")?;
-    let check = nvme::cross_check(delta.data_units_read, last - first);
-    println!(
-        "{delta:?}\n{check:?}\n{}",
-        if check.agrees { "AGREES" } else { "DIFFERS" }
-    );
-    Ok(())
+    match (ticks.first(), ticks.last()) {
+        (Some((Value::Int(first), _)), Some((Value::Int(last), _))) => Ok(last - first),
+        _ => Err("the drive's counters could not be read".into()),
+    }
 }

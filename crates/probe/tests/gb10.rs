@@ -96,7 +96,12 @@ fn every_value_reads_right() {
     // Nothing moved: no I/O has no mean, but there was a time without any.
     assert_eq!(disk("nvme0n1", Device::RAwaitMs), Value::Absent);
     assert_eq!(disk("nvme0n1", Device::AquSz), Value::Real(0.0));
+}
 
+#[test]
+fn only_means_over_no_io_are_absent() {
+    let (columns, ticks) = two_ticks(&gb10());
+    let row = &ticks[1].0;
     let absent: Vec<_> = columns
         .iter()
         .zip(&row.values)
