@@ -217,16 +217,21 @@ fn one_run_intervals(
 ) -> [Intervals; Metric::ALL.len()] {
     let sizes = cohorts.iter().map(|cohort| cohort.len()).collect();
     let bootstrap = ClusterBootstrap::new(sizes, REPLICATES, SEED);
+    let wanted: Vec<(&Clustered, Percentile)> = Metric::ALL
+        .into_iter()
+        .filter(|metric| metric.is_per_chunk())
+        .flat_map(|metric| Percentile::REPORTED.map(|p| (&pooled[metric as usize], p)))
+        .collect();
+    let mut bootstrapped = bootstrap.intervals(&wanted).into_iter();
     Metric::ALL.map(|metric| {
-        let values = &pooled[metric as usize];
-        if metric.is_per_chunk() {
-            let wanted = Percentile::REPORTED.map(|percentile| (values, percentile));
-            let mut found = bootstrap.intervals(&wanted).into_iter();
-            Percentile::REPORTED.map(|_| found.next().flatten())
-        } else {
-            Percentile::REPORTED
-                .map(|percentile| order_statistic_interval(values.sorted(), percentile))
-        }
+        let sorted = pooled[metric as usize].sorted();
+        Percentile::REPORTED.map(|percentile| {
+            if metric.is_per_chunk() {
+                bootstrapped.next().flatten()
+            } else {
+                order_statistic_interval(sorted, percentile)
+            }
+        })
     })
 }
 

@@ -3,7 +3,9 @@
 use crate::{
     Metric,
     cohort::Cohort,
-    stats::{ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, order_statistic_interval},
+    stats::{
+        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted, order_statistic_interval,
+    },
 };
 use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
 
@@ -27,7 +29,8 @@ pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
             0.0
         }
     };
-    let distribution = |metric| distribution(cohort, metric);
+    let independent = |metric| distribution(cohort, metric);
+    let [itl_ms, client_lag_ms] = clustered(cohort, [Metric::Itl, Metric::ClientLag]);
     Summary {
         requests: cohort.counts,
         duration_s: cohort.duration_s,
@@ -36,29 +39,46 @@ pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
         output_tokens_per_s: cohort.output_tokens.map(per_second),
         clock: cohort.clock,
         censored: cohort.censored,
-        ttfb_ms: distribution(Metric::Ttfb),
-        ttft_ms: distribution(Metric::Ttft),
-        ttfa_ms: distribution(Metric::Ttfa),
-        e2e_ms: distribution(Metric::E2e),
-        itl_ms: distribution(Metric::Itl),
-        tpot_ms: distribution(Metric::Tpot),
-        queue_ms: distribution(Metric::Queue),
-        client_lag_ms: distribution(Metric::ClientLag),
+        ttfb_ms: independent(Metric::Ttfb),
+        ttft_ms: independent(Metric::Ttft),
+        ttfa_ms: independent(Metric::Ttfa),
+        e2e_ms: independent(Metric::E2e),
+        itl_ms,
+        tpot_ms: independent(Metric::Tpot),
+        queue_ms: independent(Metric::Queue),
+        client_lag_ms,
     }
 }
 
+/// A metric with one value a request.
 fn distribution(cohort: &Cohort, metric: Metric) -> Distribution {
-    let values = Clustered::new(cohort.values(metric).to_vec());
-    let sorted = values.sorted();
-    let [p50_ci, p99_ci] = if metric.is_per_chunk() {
-        let wanted = [(&values, Percentile::P50), (&values, Percentile::P99)];
-        let bootstrap = ClusterBootstrap::new(vec![cohort.len()], REPLICATES, SEED);
-        let intervals = bootstrap.intervals(&wanted);
-        [intervals[0], intervals[1]]
-    } else {
-        [Percentile::P50, Percentile::P99]
-            .map(|percentile| order_statistic_interval(sorted, percentile))
-    };
+    let values = cohort.values(metric).iter().map(|(value, _)| *value);
+    let sorted = Sorted::new(values.collect());
+    Distribution {
+        p50_ci: order_statistic_interval(&sorted, Percentile::P50),
+        p99_ci: order_statistic_interval(&sorted, Percentile::P99),
+        ..figures(&sorted)
+    }
+}
+
+/// Metrics with several values a request: their intervals come from the same resamples.
+fn clustered(cohort: &Cohort, metrics: [Metric; 2]) -> [Distribution; 2] {
+    let values = metrics.map(|metric| Clustered::new(cohort.values(metric).to_vec()));
+    let wanted: Vec<(&Clustered, Percentile)> = values
+        .iter()
+        .flat_map(|values| [Percentile::P50, Percentile::P99].map(|p| (values, p)))
+        .collect();
+    let bootstrap = ClusterBootstrap::new(vec![cohort.len()], REPLICATES, SEED);
+    let mut intervals = bootstrap.intervals(&wanted).into_iter();
+    values.each_ref().map(|values| Distribution {
+        p50_ci: intervals.next().flatten(),
+        p99_ci: intervals.next().flatten(),
+        ..figures(values.sorted())
+    })
+}
+
+/// All but the intervals.
+fn figures(sorted: &Sorted) -> Distribution {
     Distribution {
         n: sorted.len() as u64,
         mean: sorted.mean(),
@@ -67,8 +87,8 @@ fn distribution(cohort: &Cohort, metric: Metric) -> Distribution {
         p95: sorted.percentile(Percentile::P95),
         p99: sorted.percentile(Percentile::P99),
         max: sorted.max(),
-        p50_ci,
-        p99_ci,
+        p50_ci: None,
+        p99_ci: None,
     }
 }
 
