@@ -5,7 +5,7 @@
 //! clock, no network and no process, and writes no file. It must not know how the records came
 //! about: neither the load, the probes, the plan nor the engine.
 //!
-//! The path of the data: a run's rows become a [cohort](cohort), the values of the requests that
+//! The path of the data: a run's rows become a cohort, the values of the requests that
 //! count, and its counters become [`HostMeans`]; a run's cohort becomes its `summary.json`
 //! ([`summarise`]), the cohorts of all repeats of one phase and number of users a [`Cell`], with
 //! [intervals](stats); cells and timelines become [`Figure`]s; all of it becomes the page.

@@ -188,9 +188,6 @@ fn marks<'a>(cells: &'a [Cell], waits: &Waits) -> Result<(Vec<Mark<'a>>, Percent
 /// the fewest and the most users lie apart.
 fn title(marks: &[Mark], wanted: Percentile, waits: &Waits) -> String {
     let word = waits.word;
-    let wait = |mark: &Mark| mark.wait_pct;
-    let least = marks.iter().map(wait).fold(f64::INFINITY, f64::min);
-    let most = marks.iter().map(wait).fold(0.0, f64::max);
     // Two points with intervals say more than two without.
     let of_kind = marks.iter().filter(|mark| mark.percentile == wanted);
     let known: Vec<&Mark> = of_kind
@@ -233,7 +230,14 @@ fn title(marks: &[Mark], wanted: Percentile, waits: &Waits) -> String {
             users(last.cell.users)
         ),
     };
-    let host = match most {
+    format!("{latency}; {}", waits_in_words(marks, word))
+}
+
+fn waits_in_words(marks: &[Mark], word: &str) -> String {
+    let wait = |mark: &Mark| mark.wait_pct;
+    let least = marks.iter().map(wait).fold(f64::INFINITY, f64::min);
+    let most = marks.iter().map(wait).fold(0.0, f64::max);
+    match most {
         _ if most == 0.0 => format!("no {word} at all"),
         _ if most < 1.0 => format!("mean {word} is {} at most", percent(most)),
         _ => format!(
@@ -241,8 +245,7 @@ fn title(marks: &[Mark], wanted: Percentile, waits: &Waits) -> String {
             percent(least),
             percent(most)
         ),
-    };
-    format!("{latency}; {host}")
+    }
 }
 
 fn subtitle(cells: &[Cell], marks: &[Mark], wanted: Percentile) -> String {

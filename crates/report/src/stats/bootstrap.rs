@@ -59,7 +59,7 @@ impl Clustered {
 /// repeat its requests (Davison & Hinkley, "Bootstrap Methods and their Application" (1997),
 /// section 3.8). With one repeat only the requests are drawn. A request brings all of its values
 /// along, so values that depend on each other within a request are never taken for independent
-/// ones.
+/// ones. Three repeats are too few for it; see [`repeat_interval`](super::repeat_interval).
 #[derive(Clone, Debug)]
 pub struct ClusterBootstrap {
     repeat_sizes: Vec<usize>,
