@@ -1,1 +1,38 @@
-fn main() {}
+//! The project's own chores, run as `cargo xtask …`.
+//!
+//! Nothing of the product lives here: this program fetches what the tests need, runs cargo, and
+//! runs the benches.
+
+mod bench;
+mod commands;
+mod llama_server;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Spillpoint's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Fetch the real server and model, and run all tests of the workspace.
+    Test(test::Args),
+    /// Measure speed, memory and accuracy of one part.
+    Bench(bench::Args),
+    /// Serve a small real model with llama.cpp, for trying Spillpoint by hand.
+    LlamaServer(llama_server::Args),
+}
+
+fn main() -> Result<()> {
+    match Args::parse().chore {
+        Chore::Test(args) => test::run_tests(args),
+        Chore::Bench(args) => bench::bench(args),
+        Chore::LlamaServer(args) => llama_server::serve(args),
+    }
+}
