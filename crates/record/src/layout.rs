@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The name of one run: phase, users and repeat, as `h2-u064-r2`. Also its folder's name.
+/// The name of one run: phase, users, the arm where there are several, and repeat, as
+/// `h2-u064-r2`. Also its folder's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
@@ -15,6 +16,11 @@ impl RunId {
     /// The name of the run of `phase` with this many users, in this repeat (from 1).
     pub fn new(phase: &str, users: u32, repeat: u32) -> Self {
         Self(format!("{phase}-u{users:03}-r{repeat}"))
+    }
+
+    /// The name of the run of one arm of a comparison: `h6-u008-storm-r2`.
+    pub fn of_arm(phase: &str, users: u32, arm: &str, repeat: u32) -> Self {
+        Self(format!("{phase}-u{users:03}-{arm}-r{repeat}"))
     }
 
     /// The name as text.
@@ -132,5 +138,7 @@ mod tests {
     fn run_names_sort_as_the_sweep_runs() {
         assert_eq!(RunId::new("h2", 64, 2).as_str(), "h2-u064-r2");
         assert!(RunId::new("h2", 8, 1) < RunId::new("h2", 64, 1));
+        let storm = RunId::of_arm("h6", 8, "storm", 2);
+        assert_eq!(storm.as_str(), "h6-u008-storm-r2");
     }
 }

@@ -24,13 +24,14 @@ mod summary;
 mod table;
 mod telemetry;
 mod tokens;
+mod verdict;
 
 pub use columns::{Cache, Column, Device, Gpu, Host, Kind, Server};
 pub use cpu::{CoreRow, CpuTimes};
 pub use error::RecordError;
 pub use layout::{RunDir, RunId, SessionDir};
 pub use manifest::{
-    DeviceUnderTest, Effect, FORMAT, Gate, HostFacts, Interval, RunManifest, RunState,
+    DeviceUnderTest, Effect, FORMAT, Gate, HostFacts, Interval, ModelLoad, RunManifest, RunState,
     SamplingFacts, SessionManifest, Stages, TargetFacts, TargetKind, WorkloadFacts,
 };
 pub use requests::{Failure, Outcome, RequestRow, Stage, StampSource};
@@ -39,3 +40,4 @@ pub use summary::{Distribution, FailureCounts, RequestCounts, Summary};
 pub use table::Torn;
 pub use telemetry::{Series, Telemetry, TelemetryRow, Value};
 pub use tokens::{ChunkTime, RequestTokens};
+pub use verdict::{Reason, Verdict, VerdictKind};

@@ -1,6 +1,6 @@
 //! `session.json` and `manifest.json`: what a session and a run were.
 
-use crate::RunId;
+use crate::{RunId, Verdict};
 use clock::{ClockPair, MonoNs, SessionNs};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub struct SessionManifest {
     pub session: String,
     /// The version of Spillpoint that measured.
     pub spillpoint: String,
-    /// The experiment: `h2`.
+    /// The experiment: `h0`, `h1`, `h2`, `h4`, `h5`, `h6`, `tiers`.
     pub experiment: String,
     /// What it asks, as its plan says.
     pub title: String,
@@ -37,6 +37,9 @@ pub struct SessionManifest {
     pub clock: ClockPair,
     /// All runs of the plan, in the order in which they are run.
     pub runs: Vec<RunId>,
+    /// What it concludes; absent until it is analysed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// The server under test.
@@ -120,6 +123,12 @@ pub struct RunManifest {
     pub users: u32,
     /// Which repeat, from 1.
     pub repeat: u32,
+    /// The arm of a comparison: cold or warm; base, sticky or storm; a tier's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// The pair or block of arms that it belongs to, from 1: its arms are compared in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<u32>,
     /// What the requests looked like.
     pub workload: WorkloadFacts,
     /// Where the run stands.
@@ -132,6 +141,36 @@ pub struct RunManifest {
     pub sampling: Option<SamplingFacts>,
     /// The checks, once made.
     pub gates: Vec<Gate>,
+    /// How the server came up, where this run started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_load: Option<ModelLoad>,
+}
+
+/// How a server came up, step by step. A step that could not be seen is absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelLoad {
+    /// The size of the model's files.
+    pub model_bytes: u64,
+    /// Their share in the page cache just before the start.
+    pub resident_before_pct: Option<f64>,
+    /// When the server was started: the steps count from here.
+    pub started_ns: SessionNs,
+    /// The process runs.
+    pub process_up_ns: Option<SessionNs>,
+    /// Its first line of log.
+    pub first_log_ns: Option<SessionNs>,
+    /// The weights are read.
+    pub weights_read_ns: Option<SessionNs>,
+    /// It says that it is ready.
+    pub healthy_ns: Option<SessionNs>,
+    /// The first token of the first request.
+    pub first_token_ns: Option<SessionNs>,
+    /// Bytes read from the device under test, from the start to the first token.
+    pub device_read_bytes: Option<u64>,
+    /// Bytes that the server's processes caused to be read from storage in that time.
+    pub server_read_bytes: Option<u64>,
+    /// The device's own sequential read rate, measured in this session, in MB/s (10⁶ bytes).
+    pub ceiling_mb_s: Option<f64>,
 }
 
 /// What a run's requests looked like.
@@ -233,4 +272,25 @@ pub enum Effect {
     Invalid,
     /// The run counts, but carries no decision.
     NotDecisionGrade,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest as it was written before there were arms.
+    const WITHOUT_ARMS: &str = r#"{
+        "format": 1, "run": "h2-u001-r1", "phase": "h2", "users": 1, "repeat": 1,
+        "workload": {"prompt_tokens": 8, "output_tokens": 8, "seed": 1, "nonce_salt": 2},
+        "state": "complete", "clock": {"mono_ns": 1, "utc_ns": 2, "uncertainty_ns": 3},
+        "stages": null, "sampling": null, "gates": []
+    }"#;
+
+    #[test]
+    fn a_manifest_without_arms_reads_and_writes_as_before() {
+        let manifest: RunManifest = serde_json::from_str(WITHOUT_ARMS).unwrap();
+        assert_eq!((&manifest.arm, manifest.block), (&None, None));
+        let before: serde_json::Value = serde_json::from_str(WITHOUT_ARMS).unwrap();
+        assert_eq!(serde_json::to_value(&manifest).unwrap(), before);
+    }
 }

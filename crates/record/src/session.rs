@@ -2,8 +2,8 @@
 
 use crate::{
     Column, CoreRow, FORMAT, RecordError, RequestRow, RequestTokens, RunDir, RunManifest,
-    SessionDir, SessionManifest, Summary, Telemetry, TelemetryRow, Torn, cpu, requests, telemetry,
-    tokens,
+    SessionDir, SessionManifest, Summary, Telemetry, TelemetryRow, Torn, Verdict, cpu, requests,
+    telemetry, tokens,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -50,6 +50,12 @@ impl Session {
         }
         let manifest = read_json(&dir.manifest())?;
         Ok(Self { dir, manifest })
+    }
+
+    /// Writes the verdict into `session.json`, in one step.
+    pub fn write_verdict(&mut self, verdict: Verdict) -> Result<(), RecordError> {
+        self.manifest.verdict = Some(verdict);
+        write_json(&self.dir.manifest(), &self.manifest)
     }
 
     /// The folders of the planned runs, in the order of the plan, whether they were begun or not.

@@ -128,6 +128,7 @@ impl Scenario {
             t0_mono_ns: MonoNs(5_000_000_000),
             clock: clock_pair(),
             runs,
+            verdict: None,
         }
     }
 }
@@ -195,6 +196,8 @@ impl Run<'_> {
             phase: "h2".into(),
             users: self.users,
             repeat,
+            arm: None,
+            block: None,
             workload: WorkloadFacts {
                 prompt_tokens: 1024,
                 output_tokens: 128,
@@ -231,6 +234,7 @@ impl Run<'_> {
                     Effect::NotDecisionGrade,
                 ),
             ],
+            model_load: None,
         }
     }
 
