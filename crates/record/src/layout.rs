@@ -119,6 +119,21 @@ impl RunDir {
         self.0.join("cpu.csv")
     }
 
+    /// `server.csv`: the server's own metrics.
+    pub fn server(&self) -> PathBuf {
+        self.0.join("server.csv")
+    }
+
+    /// `smart_pre.json`: the drive's SMART log before the run.
+    pub fn smart_pre(&self) -> PathBuf {
+        self.0.join("smart_pre.json")
+    }
+
+    /// `smart_post.json`: the drive's SMART log after the run.
+    pub fn smart_post(&self) -> PathBuf {
+        self.0.join("smart_post.json")
+    }
+
     /// `run.log`: what was worth telling, a line each.
     pub fn log(&self) -> PathBuf {
         self.0.join("run.log")

@@ -19,7 +19,9 @@ mod error;
 mod layout;
 mod manifest;
 mod requests;
+mod server;
 mod session;
+mod smart;
 mod summary;
 mod table;
 mod telemetry;
@@ -35,7 +37,9 @@ pub use manifest::{
     SamplingFacts, SessionManifest, Stages, TargetFacts, TargetKind, WorkloadFacts,
 };
 pub use requests::{Failure, Outcome, RequestRow, Stage, StampSource};
+pub use server::{CommonMetric, Metric, ServerRow, ServerWriter};
 pub use session::{Read, RunWriter, Session, TelemetryWriter, write_whole};
+pub use smart::{SmartLog, SmartSnapshot, SmartSource};
 pub use summary::{Distribution, FailureCounts, RequestCounts, Summary};
 pub use table::Torn;
 pub use telemetry::{Series, Telemetry, TelemetryRow, Value};

@@ -177,14 +177,14 @@ impl TelemetryWriter {
 }
 
 /// A file that only grows, a whole row in each `write`, through one reused buffer.
-struct Appender {
+pub(crate) struct Appender {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
 }
 
 impl Appender {
-    fn create(path: PathBuf, header: &[u8]) -> Result<Self, RecordError> {
+    pub(crate) fn create(path: PathBuf, header: &[u8]) -> Result<Self, RecordError> {
         let mut file = OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -199,7 +199,7 @@ impl Appender {
         })
     }
 
-    fn append(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), RecordError> {
+    pub(crate) fn append(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), RecordError> {
         self.buffer.clear();
         fill(&mut self.buffer);
         self.file
@@ -209,7 +209,7 @@ impl Appender {
 }
 
 /// Writes a file by way of a new one beside it, so that no reader and no kill sees half of it.
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
     let json = |source| RecordError::Json {
         path: path.to_owned(),
         source,
@@ -231,7 +231,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     write().map_err(RecordError::io(path, "write"))
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RecordError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RecordError> {
     let text = fs::read(path).map_err(RecordError::io(path, "read"))?;
     let json = |source| RecordError::Json {
         path: path.to_owned(),

@@ -9,7 +9,8 @@ use std::{
     str::FromStr,
 };
 
-/// A last row that a kill cut short. It was left out.
+/// A last row that a kill cut short, or a header that it cut short or forestalled. It was left
+/// out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Torn {
     /// The file.
@@ -24,6 +25,8 @@ pub(crate) struct Reader {
     csv: csv::Reader<BufReader<Take<File>>>,
     header: StringRecord,
     row: StringRecord,
+    /// Whether the header is there: a kill can come before it is written.
+    is_begun: bool,
     torn: Option<Torn>,
 }
 
@@ -44,7 +47,8 @@ impl Reader {
             csv,
             header,
             row: StringRecord::new(),
-            torn: (whole < length).then(|| Torn {
+            is_begun: whole > 0,
+            torn: (whole == 0 || whole < length).then(|| Torn {
                 path: path.to_owned(),
                 bytes: length - whole,
             }),
@@ -54,6 +58,9 @@ impl Reader {
     /// Opens a file whose header must be exactly this.
     pub(crate) fn with_header(path: &Path, expected: &[&str]) -> Result<Self, RecordError> {
         let reader = Self::open(path)?;
+        if !reader.is_begun {
+            return Ok(reader);
+        }
         let width = expected.len().max(reader.header.len());
         for column in 0..width {
             let found = reader.header.get(column);
@@ -63,6 +70,11 @@ impl Reader {
             }
         }
         Ok(reader)
+    }
+
+    /// Whether the file has a header. One without has no rows.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_begun
     }
 
     pub(crate) fn header(&self) -> &StringRecord {

@@ -145,7 +145,11 @@ pub(crate) fn append(row: &TelemetryRow, line: &mut Vec<u8>) {
 /// Reads `telemetry.csv`.
 pub(crate) fn read(path: &Path) -> Result<(Telemetry, Option<Torn>), RecordError> {
     let mut reader = Reader::open(path)?;
-    let columns = columns(&reader)?;
+    let columns = if reader.is_begun() {
+        columns(&reader)?
+    } else {
+        Vec::new()
+    };
     let mut telemetry = Telemetry {
         series: vec![Vec::new(); columns.len()],
         columns,
@@ -263,5 +267,17 @@ mod tests {
         let (read, torn) = read(file.path()).unwrap();
         assert_eq!(read.len(), 1);
         assert_eq!(torn.unwrap().bytes, 4);
+    }
+
+    #[test]
+    fn a_file_killed_before_its_header_has_no_rows() {
+        for begun in ["", "tick,t_"] {
+            let file = file(begun);
+            let (telemetry, torn) = read(file.path()).unwrap();
+            assert!(telemetry.is_empty() && telemetry.columns().is_empty());
+            assert_eq!(torn.unwrap().bytes, begun.len() as u64);
+            let (cores, torn) = crate::cpu::read(file.path()).unwrap();
+            assert!(cores.is_empty() && torn.is_some());
+        }
     }
 }

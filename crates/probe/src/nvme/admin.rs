@@ -1,6 +1,7 @@
 //! NVMe admin commands by ioctl (include/uapi/linux/nvme_ioctl.h).
 
-use super::log::{SmartLog, parse_log};
+use super::parse_log;
+use record::SmartLog;
 use std::{fs::File, io, os::fd::AsRawFd, path::Path};
 
 /// `struct nvme_admin_cmd`, the kernel's `nvme_passthru_cmd`.

@@ -1,63 +1,11 @@
 //! The log itself (NVM Express base specification, Get Log Page, SMART / Health Information,
 //! log identifier 02h), and what two of them say of the time between.
 
-use serde::{Deserialize, Serialize};
+use record::{SmartLog, SmartSource};
+use serde::Serialize;
 
 /// One data unit: a thousand units of 512 bytes, whatever the format's block is.
 pub const DATA_UNIT_BYTES: u64 = 512_000;
-
-/// What an NVMe controller has counted. Counters have 128 bits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SmartLog {
-    /// How it was read.
-    pub source: SmartSource,
-    /// Warnings, as bits; 0 is none.
-    pub critical_warning: u8,
-    /// The composite temperature.
-    pub temp_kelvin: u16,
-    /// Spare blocks left, in percent.
-    pub available_spare_pct: u8,
-    /// Of the rated endurance, in percent; may pass 100.
-    pub used_pct: u8,
-    /// Data units of 512,000 bytes read by the host, rounded up.
-    pub data_units_read: u128,
-    /// Data units of 512,000 bytes written by the host, rounded up.
-    pub data_units_written: u128,
-    /// Read commands.
-    pub host_reads: u128,
-    /// Write commands.
-    pub host_writes: u128,
-    /// Minutes in which it was busy.
-    pub busy_minutes: u128,
-    /// Times that it was powered on.
-    pub power_cycles: u128,
-    /// Hours that it was on.
-    pub power_on_hours: u128,
-    /// Times that power went without notice.
-    pub unsafe_shutdowns: u128,
-    /// Errors of the medium that could not be corrected.
-    pub media_errors: u128,
-    /// Minutes above the warning temperature.
-    pub warning_temp_minutes: u32,
-    /// Minutes above the critical temperature.
-    pub critical_temp_minutes: u32,
-    /// Transitions to lighter and heavier thermal management (TMT1, TMT2); absent where
-    /// `smartctl` does not tell.
-    pub thermal_transitions: Option<[u32; 2]>,
-    /// Seconds in each.
-    pub thermal_seconds: Option<[u32; 2]>,
-}
-
-/// How a log was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SmartSource {
-    /// By admin command.
-    AdminCommand,
-    /// By `smartctl`.
-    Smartctl,
-}
 
 /// Parses the log page.
 pub fn parse_log(page: &[u8; 512]) -> SmartLog {

@@ -7,9 +7,8 @@ mod admin;
 mod log;
 mod smartctl;
 
-pub use log::{
-    CrossCheck, DATA_UNIT_BYTES, SmartDelta, SmartLog, SmartSource, cross_check, parse_log,
-};
+pub use log::{CrossCheck, DATA_UNIT_BYTES, SmartDelta, cross_check, parse_log};
+pub use record::{SmartLog, SmartSource};
 pub use smartctl::parse_smartctl;
 
 use crate::{Roots, device};

@@ -1,9 +1,7 @@
 //! The SMART log as `smartctl --json` prints it.
 
-use super::{
-    SmartctlError,
-    log::{SmartLog, SmartSource},
-};
+use super::SmartctlError;
+use record::{SmartLog, SmartSource};
 use serde_json::{Map, Value};
 use std::{path::Path, process::Command};
 
