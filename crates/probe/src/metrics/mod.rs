@@ -6,6 +6,7 @@ mod common;
 mod http;
 mod poller;
 pub mod prometheus;
+mod rows;
 pub mod trtllm;
 
 pub use claim::AlreadyPolled;
