@@ -8,17 +8,26 @@
 
 mod binomial;
 mod bootstrap;
+mod knee;
+mod normal;
 mod order;
 mod paired;
 mod quantile;
+mod ratio;
 mod repeats;
+mod shift;
+mod steady;
 
 pub use binomial::binomial_cdf;
 pub use bootstrap::{ClusterBootstrap, Clustered, REPLICATES, SEED};
+pub use knee::{Knee, knee};
 pub use order::{order_statistic_interval, order_statistic_ranks};
 pub use paired::{PairedEffect, paired_effect};
 pub use quantile::{Percentile, Sorted};
+pub use ratio::{PairedRatio, paired_ratio};
 pub use repeats::repeat_interval;
+pub use shift::{Coincidence, Stretch, coincidence};
+pub use steady::settles_at;
 
 /// The confidence of every interval in this crate.
 pub const CONFIDENCE: f64 = 0.95;
