@@ -25,6 +25,7 @@ mod schedule;
 mod urgency;
 
 pub mod device;
+pub mod doctor;
 pub mod gauges;
 pub mod gpu;
 pub mod host;
