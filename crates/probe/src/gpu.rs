@@ -15,8 +15,11 @@ use nvml_wrapper::{
 use record::{Gpu, Value};
 use std::{io, sync::mpsc, thread, time::Duration};
 
-/// The driver averages utilisation over a sixth of a second to a second: more often shows no more.
-const INTERVAL: Duration = Duration::from_millis(200);
+/// The driver averages utilisation and power over up to a second: more often shows little more.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Memory is looked at in every so many readings: listing all processes is the dearest of the
+/// calls, and a pool of memory moves slowly.
+const MEMORY_EVERY: u32 = 2;
 /// The first call may load the driver and wake the device. Longer, and it hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -100,8 +103,8 @@ pub(crate) struct GpuReading {
 }
 
 impl GpuReading {
-    fn of(device: &nvml_wrapper::Device<'_>) -> Self {
-        let memory = own_memory(device);
+    fn of(device: &nvml_wrapper::Device<'_>, with_memory: bool) -> Self {
+        let memory = with_memory.then(|| own_memory(device)).flatten();
         let util = device.utilization_rates().ok();
         let temp = device.temperature(TemperatureSensor::Gpu).ok();
         let throttle = device.current_throttle_reasons().ok();
@@ -113,7 +116,7 @@ impl GpuReading {
             throttle_reasons: throttle.map(|reasons| reasons.bits()),
             mem_used_bytes: memory.map(|(used, _)| used),
             mem_total_bytes: memory.map(|(_, total)| total),
-            process_bytes: process_bytes(device),
+            process_bytes: with_memory.then(|| process_bytes(device)).flatten(),
         }
     }
 
@@ -152,9 +155,14 @@ pub(crate) fn watch(number: u32) -> io::Result<Box<dyn Fill + Send>> {
     let begin = move || {
         // Each thread has its own handle: NVML counts them, and a hung thread keeps only its own.
         let nvml = Nvml::init().ok()?;
-        Some(move || match nvml.device_by_index(number) {
-            Ok(device) => GpuReading::of(&device),
-            Err(_) => GpuReading::default(),
+        let mut reading = 0u32;
+        Some(move || {
+            let with_memory = reading.is_multiple_of(MEMORY_EVERY);
+            reading = reading.wrapping_add(1);
+            match nvml.device_by_index(number) {
+                Ok(device) => GpuReading::of(&device, with_memory),
+                Err(_) => GpuReading::default(),
+            }
         })
     };
     let name = format!("gpu{number}");
