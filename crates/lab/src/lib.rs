@@ -1,1 +1,29 @@
-//! To come.
+//! Runs a plan.
+//!
+//! This crate owns the life of a session: it resolves the target (starting the embedded engine if
+//! there is no other), checks everything that could stop or spoil the session before it starts,
+//! and then makes every run of the plan: load beside probes, the files, the gates, the seal. It
+//! knows nothing of how a request is sent or a sensor is read (`load` and `probe` do), nor what
+//! the rows mean (`report` does), and it prints nothing: it tells an observer ([`Event`]).
+//!
+//! The path of the data: a [`plan::Plan`] and a [`Target`] in a [`Job`] → [`run`] → for each run
+//! of the schedule, rows from `load` and ticks from `probe` through `record`'s writers → the
+//! session's folder.
+
+mod engine_process;
+mod error;
+mod event;
+mod gates;
+mod job;
+mod measure;
+mod run_log;
+mod session;
+mod tally;
+mod target;
+
+pub use engine_process::EngineCommand;
+pub use error::LabError;
+pub use event::{Event, Moment};
+pub use job::{Job, Target};
+pub use load::Stop;
+pub use session::{Ended, run};

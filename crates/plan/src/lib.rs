@@ -104,7 +104,7 @@ pub struct GateLimits {
     pub failed_requests_pct_max: Percent,
     /// Fewer ticks than this share make a run invalid.
     pub telemetry_coverage_pct_min: Percent,
-    /// A greater error of the client itself makes a run invalid. In milliseconds.
+    /// A client that lags more behind the kernel's stamps costs a run its decision. In milliseconds.
     pub client_lag_p99_ms_max: f64,
 }
 

@@ -1,1 +1,18 @@
-fn main() {}
+//! `spillpoint`: the command line over all of it.
+//!
+//! This crate parses, wires and shows. What is measured, how, and what it means is the business of
+//! the crates below; what a person sees, and the exit status that a script relies on, is decided
+//! here alone.
+
+mod cli;
+mod commands;
+mod exit;
+mod interrupt;
+mod progress;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::dispatch(cli::Args::parse()).report()
+}

@@ -1,0 +1,180 @@
+//! The command line's grammar. It is a contract: scripts rely on it.
+
+mod engine;
+
+pub(crate) use engine::Engine;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use load::BaseUrl;
+use plan::{Repeats, Span, Sweep, TokenCount, Users};
+use std::path::PathBuf;
+
+/// Shows how the SSD under an LLM server shapes what its users feel, and proves it, or proves that
+/// it doesn't.
+#[derive(Debug, Parser)]
+#[command(name = "spillpoint", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit status: 0 done; 1 the work failed; 2 wrong usage or configuration; 3 done, but a gate failed
+and the result is INVALID.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an experiment: load a server and sample its host, then analyse.
+    Run(Run),
+    /// Make a session's summaries, figures and report again from its raw files.
+    Analyze(Analyze),
+    /// Load a server for one phase, without telemetry.
+    Load(Load),
+    /// Serve the embedded engine: a real scheduler behind the OpenAI API; its compute is modelled.
+    Engine(Box<Engine>),
+    /// List, show or check plans.
+    #[command(subcommand)]
+    Plan(Plan),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// The experiment: h2, or a plan's file.
+    #[arg(value_name = "h2|PLAN.toml")]
+    pub(crate) plan: String,
+    /// The server under test. Without it, the embedded engine is started and used.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<BaseUrl>,
+    /// The model to ask for [default: the first that the server names].
+    #[arg(long, requires = "url")]
+    pub(crate) model: Option<String>,
+    /// The plan's quick variant: minutes in place of hours.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Concurrency levels, in place of the plan's.
+    #[arg(long, value_name = "N,N,...")]
+    pub(crate) users: Option<Sweep>,
+    /// The measured interval of each run, in place of the plan's.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) duration: Option<Span>,
+    /// How often each level is measured, in place of the plan's.
+    #[arg(long, value_name = "N")]
+    pub(crate) repeats: Option<Repeats>,
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+    /// A path on the device under test: the model's files, or where the server spills to
+    /// [default: the results folder].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) storage: Option<PathBuf>,
+    /// The folder that sessions are kept in.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) results: PathBuf,
+}
+
+/// What the requests look like.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Workload {
+    /// The API to speak, in place of the plan's.
+    #[arg(long, value_enum)]
+    pub(crate) api: Option<Api>,
+    /// The length of a prompt, in place of the plan's: 1k, 2k, 4k, 8k, 16k, 32k, 64k, or a number.
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    pub(crate) prompt_tokens: Option<TokenCount>,
+    /// How many tokens a request asks for, in place of the plan's.
+    #[arg(long, visible_alias = "output-tokens", value_name = "TOKENS", value_parser = tokens)]
+    pub(crate) max_tokens: Option<TokenCount>,
+    /// Fixes the order of the runs and the words of the prompts.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Api {
+    /// Completions where the server has it, else chat.
+    Auto,
+    /// /v1/completions
+    Completions,
+    /// /v1/chat/completions
+    Chat,
+}
+
+impl From<Api> for plan::Api {
+    fn from(api: Api) -> Self {
+        match api {
+            Api::Auto => plan::Api::Auto,
+            Api::Completions => plan::Api::Completions,
+            Api::Chat => plan::Api::Chat,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Analyze {
+    /// The sessions' folders.
+    #[arg(value_name = "SESSION", default_value = "results/latest")]
+    pub(crate) sessions: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Load {
+    /// The server.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: BaseUrl,
+    /// The model to ask for [default: the first that the server names].
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Concurrent users.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) users: Users,
+    /// The measured interval.
+    #[arg(long, value_name = "SPAN", default_value = "30s")]
+    pub(crate) duration: Span,
+    /// Users join evenly over this time, before the measured interval.
+    #[arg(long, value_name = "SPAN", default_value = "500ms")]
+    pub(crate) ramp: Span,
+    /// The time between the ramp and the measured interval.
+    #[arg(long, value_name = "SPAN", default_value = "1500ms")]
+    pub(crate) warmup: Span,
+    /// A user's pause between two requests.
+    #[arg(long, value_name = "SPAN", default_value = "0s")]
+    pub(crate) think: Span,
+    /// How long the measured requests may take to end after the interval.
+    #[arg(long, value_name = "SPAN", default_value = "60s")]
+    pub(crate) drain_limit: Span,
+    /// A request's deadline, from sending it to its last token.
+    #[arg(long, value_name = "SPAN", default_value = "120s")]
+    pub(crate) request_timeout: Span,
+    #[command(flatten)]
+    pub(crate) workload: Workload,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plan {
+    /// The built-in plans.
+    List,
+    /// A built-in plan's TOML, to start one of your own from.
+    Show {
+        /// The plan's name.
+        name: String,
+    },
+    /// Check a plan's file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `1k` is 1024 tokens.
+fn tokens(text: &str) -> Result<TokenCount, String> {
+    let count = match text.strip_suffix(['k', 'K']) {
+        Some(thousands) => thousands
+            .parse::<i64>()
+            .ok()
+            .and_then(|thousands| thousands.checked_mul(1024)),
+        None => text.parse().ok(),
+    };
+    let count = count.ok_or_else(|| format!("{text:?} is no count of tokens: write 512 or 4k"))?;
+    TokenCount::try_from(count).map_err(|error| error.to_string())
+}

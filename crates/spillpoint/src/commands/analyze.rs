@@ -1,0 +1,92 @@
+//! `spillpoint analyze`: summaries, figures, verdict and report from a session's raw files.
+
+use crate::{
+    cli,
+    exit::{Exit, OrExit, Result},
+};
+use record::{RecordError, Session, write_whole};
+use report::{Analysis, Theme};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+pub(crate) fn run(args: &cli::Analyze) -> Result {
+    let mut invalid = false;
+    for path in &args.sessions {
+        let session = Session::open(path).or_usage()?;
+        let analysis = analyze(&session)?;
+        show(&session, &analysis)?;
+        invalid |= analysis.cells.iter().any(|cell| cell.invalid);
+    }
+    Ok(if invalid { Exit::Invalid } else { Exit::Done })
+}
+
+/// Analyses a session and writes what can be made again from its raw files.
+pub(crate) fn analyze(session: &Session) -> Result<Analysis> {
+    let analysis = report::analyze(session);
+    write(session, &analysis).or_failed()?;
+    draw(session, &analysis)?;
+    Ok(analysis)
+}
+
+fn write(session: &Session, analysis: &Analysis) -> std::result::Result<(), RecordError> {
+    for run in &analysis.runs {
+        if let Some(summary) = &run.summary {
+            session.dir.run(&run.id).write_summary(summary)?;
+        }
+    }
+    write_whole(&session.dir.report(), analysis.html.as_bytes())
+}
+
+fn draw(session: &Session, analysis: &Analysis) -> Result<()> {
+    let folder = session.dir.figures();
+    fs::create_dir_all(&folder).or_failed()?;
+    for figure in &analysis.figures {
+        let place = |extension| folder.join(format!("{}.{extension}", figure.name()));
+        let png = figure.png(Theme::Light).or_failed()?;
+        write_whole(&place("svg"), figure.svg().as_bytes()).or_failed()?;
+        write_whole(&place("png"), &png).or_failed()?;
+    }
+    Ok(())
+}
+
+/// The table, what is to be said about it, and where the rest is.
+pub(crate) fn show(session: &Session, analysis: &Analysis) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", title(analysis))?;
+    writeln!(out)?;
+    write!(out, "{}", report::table(analysis).to_text())?;
+    if analysis.cells.iter().any(|cell| cell.invalid) {
+        writeln!(out, "* a gate failed: INVALID; see the report")?;
+    }
+    writeln!(out)?;
+    for note in &analysis.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    writeln!(out, "report: {}", shown(&session.dir.report()).display())?;
+    Ok(())
+}
+
+fn title(analysis: &Analysis) -> String {
+    let target = &analysis.session.target;
+    let modelled = match target.kind {
+        record::TargetKind::Embedded => " (embedded engine: compute modelled)",
+        record::TargetKind::Attached => "",
+    };
+    format!(
+        "{}: {} at {}{modelled}, {} runs",
+        analysis.session.experiment,
+        target.model,
+        target.url,
+        analysis.runs.len()
+    )
+}
+
+/// A path as a person would type it here.
+fn shown(path: &Path) -> &Path {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok())
+        .unwrap_or(path)
+}

@@ -1,0 +1,182 @@
+//! `spillpoint load`: one phase of load, without telemetry.
+
+use crate::{
+    cli,
+    exit::{Exit, OrExit, Result},
+    interrupt,
+};
+use anyhow::{Context, anyhow};
+use clock::SessionClock;
+use load::{Api, ApiKey, LengthModel, Live, Phase, Stop, Target, Timing, Wish, Workload};
+use record::{Distribution, Summary};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    io::{self, Write},
+    num::NonZeroU32,
+};
+
+/// What a request looks like where nothing is said.
+const PROMPT_TOKENS: u32 = 256;
+const MAX_TOKENS: u32 = 64;
+const SEED: u64 = 42;
+
+pub(crate) fn run(args: cli::Load) -> Result {
+    let target = find(&args)?;
+    let phase = phase(&args, &target)?;
+    let stop = Stop::default();
+    interrupt::ask_on_signal(&stop).or_failed()?;
+    let (mut rows, mut tokens) = (Vec::new(), Vec::new());
+    let report = load::run(
+        &target,
+        &phase,
+        SessionClock::start(),
+        &Live::default(),
+        &stop,
+        |row, chunks| {
+            rows.push(row);
+            tokens.push(chunks);
+        },
+    )
+    .or_usage()?;
+    for note in &report.failures {
+        let (count, words) = (note.count, &note.words);
+        writeln!(
+            io::stderr(),
+            "{count} requests failed ({:?}); the first: {words}",
+            note.failure
+        )?;
+    }
+    let summary = report::summarise(&rows, &tokens, &report.stages.measure);
+    show(&summary, args.json)?;
+    end(&summary, report.stopped)
+}
+
+/// Load of which nothing came back is no measurement.
+fn end(summary: &Summary, stopped: bool) -> Result {
+    if stopped {
+        return Err(Exit::Failed(anyhow!(
+            "interrupted: the figures are of a part"
+        )));
+    }
+    if summary.requests.total > 0 && summary.requests.ok == 0 {
+        return Err(Exit::Failed(anyhow!("no request ended well")));
+    }
+    Ok(Exit::Done)
+}
+
+fn find(args: &cli::Load) -> Result<Target> {
+    let mut wish = Wish::new(args.url.clone());
+    wish.model = args.model.clone();
+    wish.api_key = api_key()?;
+    wish.api = match args.workload.api {
+        None | Some(cli::Api::Auto) => None,
+        Some(cli::Api::Completions) => Some(Api::Completions),
+        Some(cli::Api::Chat) => Some(Api::Chat),
+    };
+    load::preflight(&wish).or_usage()
+}
+
+/// The key that the server wants, if it is set: never an argument, which any user could read.
+pub(crate) fn api_key() -> Result<Option<ApiKey>> {
+    match std::env::var("OPENAI_API_KEY") {
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Ok(key) if key.is_empty() => Ok(None),
+        Ok(key) => ApiKey::new(key)
+            .context("OPENAI_API_KEY holds what can't be sent: use printable ASCII alone")
+            .or_usage()
+            .map(Some),
+        Err(error) => Err(error).context("OPENAI_API_KEY").or_usage(),
+    }
+}
+
+fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
+    let tokens = |count: Option<plan::TokenCount>, or| count.map_or(or, plan::TokenCount::get);
+    let prompt_tokens = tokens(args.workload.prompt_tokens, PROMPT_TOKENS);
+    let seed = args.workload.seed.unwrap_or(SEED);
+    // Another nonce each time: a server's prefix cache remembers the last session.
+    let salt = RandomState::new().build_hasher().finish();
+    let lengths: LengthModel = load::calibrate(target, seed, salt, prompt_tokens).or_usage()?;
+    let mut workload = Workload::new(
+        prompt_tokens,
+        tokens(args.workload.max_tokens, MAX_TOKENS),
+        seed,
+        salt,
+    );
+    workload.token_pool = load::token_pool(target).or_usage()?;
+    let timing = Timing {
+        ramp: args.ramp.0,
+        warmup: args.warmup.0,
+        measure: args.duration.0,
+        drain_limit: args.drain_limit.0,
+        request_deadline: args.request_timeout.0,
+    };
+    let users = NonZeroU32::new(args.users.get()).unwrap_or(NonZeroU32::MIN);
+    Ok(Phase::closed(
+        users,
+        args.think.0,
+        timing,
+        workload,
+        lengths,
+    ))
+}
+
+fn show(summary: &Summary, json: bool) -> Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, summary).map_err(io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let requests = &summary.requests;
+    writeln!(
+        out,
+        "{} requests in {:.1} s: {} ok, {} failed; {:.2} requests/s, {} tokens/s",
+        requests.total,
+        summary.duration_s,
+        requests.ok,
+        requests.failed.total(),
+        summary.requests_per_s,
+        number(summary.output_tokens_per_s),
+    )?;
+    writeln!(
+        out,
+        "{:<14} {:>8} {:>10} {:>10} {:>10} {:>10}",
+        "ms", "n", "p50", "p95", "p99", "max"
+    )?;
+    for (name, figure) in figures(summary) {
+        let Distribution {
+            n,
+            p50,
+            p95,
+            p99,
+            max,
+            ..
+        } = figure;
+        writeln!(
+            out,
+            "{name:<14} {n:>8} {:>10} {:>10} {:>10} {:>10}",
+            number(*p50),
+            number(*p95),
+            number(*p99),
+            number(*max)
+        )?;
+    }
+    Ok(())
+}
+
+fn figures(summary: &Summary) -> [(&'static str, &Distribution); 8] {
+    [
+        ("queue", &summary.queue_ms),
+        ("ttfb", &summary.ttfb_ms),
+        ("ttft", &summary.ttft_ms),
+        ("ttfa", &summary.ttfa_ms),
+        ("e2e", &summary.e2e_ms),
+        ("itl", &summary.itl_ms),
+        ("tpot", &summary.tpot_ms),
+        ("client_lag", &summary.client_lag_ms),
+    ]
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}

@@ -1,0 +1,24 @@
+//! The commands, one file each.
+
+mod analyze;
+mod engine;
+mod load;
+mod plan;
+mod run;
+
+use crate::{
+    cli::{Args, Command},
+    exit::Exit,
+};
+
+/// Does what was asked.
+pub(crate) fn dispatch(args: Args) -> Exit {
+    let end = match args.command {
+        Command::Run(args) => run::run(args),
+        Command::Analyze(args) => analyze::run(&args),
+        Command::Load(args) => load::run(args),
+        Command::Engine(args) => engine::run(*args),
+        Command::Plan(command) => plan::run(command),
+    };
+    end.unwrap_or_else(|early| early)
+}

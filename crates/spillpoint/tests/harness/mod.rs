@@ -1,0 +1,95 @@
+//! The real binary, in a folder of its own.
+
+use record::Session;
+use std::{
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A folder to run in, gone at the end.
+pub struct Workplace(TempDir);
+
+/// How long anything that a test waits for may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Workplace {
+    pub fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The binary with these arguments, in this folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spillpoint"));
+        command.args(args).current_dir(self.0.path());
+        command.env_remove("OPENAI_API_KEY");
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran(self.command(args).output().unwrap())
+    }
+
+    /// Starts it, its output kept for later.
+    pub fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// The latest session.
+    pub fn latest(&self) -> Session {
+        Session::open(&self.path("results/latest")).unwrap()
+    }
+}
+
+/// What came of it.
+pub struct Ran(pub Output);
+
+impl Ran {
+    pub fn status(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    pub fn out(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    pub fn err(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).unwrap()
+    }
+
+    /// It ended so, or the test ends with what it said.
+    #[track_caller]
+    pub fn ended(self, status: i32) -> Self {
+        assert_eq!(self.status(), status, "{}\n{}", self.out(), self.err());
+        self
+    }
+}
+
+/// Waits until `found` finds something.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = found() {
+            return value;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether something listens there.
+pub fn listens(url: &str) -> bool {
+    let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
+    TcpStream::connect_timeout(&address, Duration::from_secs(5)).is_ok()
+}

@@ -1,0 +1,118 @@
+//! The main job against llama.cpp with a real model. `cargo xtask test` installs both and names
+//! them in the environment.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod harness;
+
+use harness::Workplace;
+use record::{Outcome, Stage, StampSource, TargetKind};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+/// The real server. It ends with the test's process.
+struct LlamaServer {
+    child: Child,
+    url: String,
+}
+
+impl LlamaServer {
+    fn start() -> Self {
+        let named = |name| std::env::var_os(name).expect("run `cargo xtask test`: it sets this up");
+        let mut child = Command::new(named("SPILLPOINT_TEST_PYTHON"))
+            .arg(named("SPILLPOINT_TEST_LLAMA_SERVER"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut urls = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("ready ").map(str::to_owned));
+        let url = urls.next().unwrap();
+        Self { child, url }
+    }
+}
+
+impl Drop for LlamaServer {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs the real server: cargo xtask test"]
+fn a_real_server_is_measured_and_left_running() {
+    let server = LlamaServer::start();
+    let place = Workplace::new();
+    for api in ["completions", "chat"] {
+        let ran = place.run(&[
+            "run",
+            "h2",
+            "--quick",
+            "--url",
+            &server.url,
+            "--users",
+            "1,2",
+            "--duration",
+            "4s",
+            "--prompt-tokens",
+            "64",
+            "--max-tokens",
+            "8",
+            "--api",
+            api,
+        ]);
+        ran.ended(0);
+        let session = place.latest();
+        let target = &session.manifest.target;
+        assert_eq!(target.kind, TargetKind::Attached);
+        assert_eq!(
+            (target.model.as_str(), target.api.as_str()),
+            ("smollm2", api)
+        );
+        for run in session.run_dirs() {
+            let manifest = run.read_manifest().unwrap();
+            let same = manifest
+                .gates
+                .iter()
+                .find(|gate| gate.name == "same_server");
+            assert!(same.unwrap().passed, "its process was found by its port");
+            let (rows, _) = run.read_requests().unwrap();
+            let measured: Vec<_> = rows
+                .iter()
+                .filter(|row| row.stage == Stage::Measure)
+                .collect();
+            assert!(!measured.is_empty());
+            for row in measured {
+                assert_eq!(row.outcome, Outcome::Ok, "{:?}", row.error);
+                assert_eq!(row.output_tokens, Some(8), "{row:?}");
+                assert_eq!(row.clock, StampSource::Kernel);
+            }
+        }
+    }
+    assert!(
+        harness::listens(&server.url),
+        "the server is not ours to end"
+    );
+}
+
+#[test]
+#[ignore = "needs the real server: cargo xtask test"]
+fn a_model_that_it_does_not_have_is_told() {
+    let server = LlamaServer::start();
+    let place = Workplace::new();
+    let args = [
+        "run",
+        "h2",
+        "--quick",
+        "--url",
+        &server.url,
+        "--model",
+        "gpt-oss-120b",
+    ];
+    let refused = place.run(&args).ended(2).err();
+    assert!(refused.contains("it has: smollm2"), "{refused}");
+}
