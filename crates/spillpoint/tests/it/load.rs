@@ -1,9 +1,6 @@
 //! One phase of load against an engine that was started by hand.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod harness;
-
-use harness::{Workplace, listens};
+use crate::harness::{Workplace, listens};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

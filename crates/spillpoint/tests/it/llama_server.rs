@@ -1,10 +1,7 @@
 //! The main job against llama.cpp with a real model. `cargo xtask test` installs both and names
 //! them in the environment.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod harness;
-
-use harness::Workplace;
+use crate::harness::Workplace;
 use record::{Outcome, Stage, StampSource, TargetKind};
 use std::{
     io::{BufRead, BufReader},
@@ -94,7 +91,7 @@ fn a_real_server_is_measured_and_left_running() {
         }
     }
     assert!(
-        harness::listens(&server.url),
+        crate::harness::listens(&server.url),
         "the server is not ours to end"
     );
 }

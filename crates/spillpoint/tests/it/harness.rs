@@ -11,22 +11,22 @@ use std::{
 use tempfile::TempDir;
 
 /// A folder to run in, gone at the end.
-pub struct Workplace(TempDir);
+pub(crate) struct Workplace(TempDir);
 
 /// How long anything that a test waits for may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Workplace {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// The binary with these arguments, in this folder.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spillpoint"));
         command.args(args).current_dir(self.0.path());
         command.env_remove("OPENAI_API_KEY");
@@ -34,42 +34,42 @@ impl Workplace {
     }
 
     /// Runs it to its end.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran(self.command(args).output().unwrap())
     }
 
     /// Starts it, its output kept for later.
-    pub fn start(&self, args: &[&str]) -> Child {
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
 
     /// The latest session.
-    pub fn latest(&self) -> Session {
+    pub(crate) fn latest(&self) -> Session {
         Session::open(&self.path("results/latest")).unwrap()
     }
 }
 
 /// What came of it.
-pub struct Ran(pub Output);
+pub(crate) struct Ran(pub(crate) Output);
 
 impl Ran {
-    pub fn status(&self) -> i32 {
+    pub(crate) fn status(&self) -> i32 {
         self.0.status.code().unwrap()
     }
 
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         String::from_utf8(self.0.stdout.clone()).unwrap()
     }
 
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         String::from_utf8(self.0.stderr.clone()).unwrap()
     }
 
     /// It ended so, or the test ends with what it said.
     #[track_caller]
-    pub fn ended(self, status: i32) -> Self {
+    pub(crate) fn ended(self, status: i32) -> Self {
         assert_eq!(self.status(), status, "{}\n{}", self.out(), self.err());
         self
     }
@@ -77,7 +77,7 @@ impl Ran {
 
 /// Waits until `found` finds something.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(value) = found() {
@@ -89,7 +89,7 @@ pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Whether something listens there.
-pub fn listens(url: &str) -> bool {
+pub(crate) fn listens(url: &str) -> bool {
     let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
     TcpStream::connect_timeout(&address, Duration::from_secs(5)).is_ok()
 }

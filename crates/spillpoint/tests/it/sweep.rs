@@ -1,9 +1,6 @@
 //! The main job against the embedded engine: the sweep, its files, its end.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod harness;
-
-use harness::{PATIENCE, Workplace, listens, wait_for};
+use crate::harness::{PATIENCE, Workplace, listens, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -109,7 +106,7 @@ fn ctrl_c_keeps_what_was_measured_and_ends_the_engine() {
     let child = place.start(SWEEP);
     let session = under_way(&place);
     kill(pid(&child), Signal::SIGINT).unwrap();
-    let ended = harness::Ran(child.wait_with_output().unwrap()).ended(1);
+    let ended = crate::harness::Ran(child.wait_with_output().unwrap()).ended(1);
     assert!(
         ended.err().contains("interrupted: 0 of 2 runs"),
         "{}",

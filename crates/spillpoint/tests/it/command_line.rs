@@ -1,9 +1,6 @@
 //! The command line's contract: what it takes, what it says, how it ends.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod harness;
-
-use harness::Workplace;
+use crate::harness::Workplace;
 use std::{fs, io::Write, net::TcpListener, thread};
 
 #[test]

@@ -1,0 +1,8 @@
+//! The real binary, driven as people and scripts drive it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod command_line;
+mod harness;
+mod llama_server;
+mod load;
+mod sweep;
