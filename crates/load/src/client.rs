@@ -8,8 +8,16 @@ use crate::{
     target::Target,
 };
 use record::Failure;
-use std::{cell::RefCell, io, net::SocketAddr, time::Duration};
-use tokio::time::timeout;
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    task::{Poll, Waker},
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
 
 /// How long a stream that had its proper end may take to end its framing too.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
@@ -89,9 +97,9 @@ impl Client {
         exchange: &mut Option<Exchange>,
         note: &mut CallNote,
     ) -> Result<(), Failed> {
-        match timeout(call.limit, self.call_unlimited(link, call, exchange, note)).await {
-            Ok(done) => done,
-            Err(_) => {
+        match within(call.limit, self.call_unlimited(link, call, exchange, note)).await {
+            Some(done) => done,
+            None => {
                 // The answer may still come: this connection can carry no other request.
                 link.connection = None;
                 let chunks = exchange.as_ref().map_or(0, |it| it.seen.chunks.len());
@@ -196,6 +204,28 @@ impl Client {
         head.extend_from_slice(b"\r\n\r\n");
         head
     }
+}
+
+/// What the future gives, or None after the limit.
+///
+/// A stream wakes its task for every token. So, unlike tokio's `timeout`, this looks at the timer only
+/// where it has run out, or does not know the task yet.
+async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut timer) = (pin!(future), pin!(sleep(limit)));
+    let mut known: Option<Waker> = None;
+    poll_fn(|context| {
+        if let Poll::Ready(done) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(done));
+        }
+        let waker = context.waker();
+        let armed = known.as_ref().is_some_and(|known| known.will_wake(waker));
+        if armed && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        known = Some(waker.clone());
+        timer.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }
 
 fn broken(error: Option<io::Error>, when: &str) -> Failed {

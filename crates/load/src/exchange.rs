@@ -2,7 +2,7 @@
 //! clock and no socket.
 
 use crate::{
-    dialect::{Api, Event, Token, Usage, answer_text, read_event, server_words},
+    dialect::{Api, Event, EventReader, Token, Usage, answer_text, server_words},
     wire::{BodyReader, ContentType, HeadReader, HeadStep, ResponseHead, SseReader, WireError},
 };
 use clock::MonoNs;
@@ -90,7 +90,7 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 enum State {
     Head(HeadReader),
-    Stream(BodyReader, SseReader),
+    Stream(BodyReader, SseReader, EventReader),
     /// A body that is no event stream: the server's words.
     Words(BodyReader, Vec<u8>),
     Over,
@@ -149,11 +149,14 @@ impl Exchange {
         }
         while !bytes.is_empty() {
             let end = match &mut self.state {
-                State::Stream(body, sse) => {
+                State::Stream(body, sse, events) => {
                     let piece = body.next(bytes)?;
                     bytes = &bytes[piece.taken..];
                     let (seen, sent) = (&mut self.seen, self.sent);
-                    sse.feed(piece.data, |data| seen.event(data, stamp, sent))?;
+                    sse.feed(piece.data, |data| match seen.answered {
+                        Some(_) => Ok(()),
+                        None => seen.event(events.read(data)?, data, stamp, sent),
+                    })?;
                     piece.end
                 }
                 State::Words(body, words) => {
@@ -186,7 +189,7 @@ impl Exchange {
                 "the server closed the connection without an answer",
             )),
             State::Stream(..) if self.seen.answered.is_some() => Ok(()),
-            State::Stream(body, _) | State::Words(body, _) if body.may_end_here() => {
+            State::Stream(body, ..) | State::Words(body, _) if body.may_end_here() => {
                 self.end_body()
             }
             State::Stream(..) => Err(Failed::new(
@@ -207,7 +210,7 @@ impl Exchange {
         self.seen.ttfb = Some(stamp.arrival.since(self.sent));
         self.keep_alive = head.keep_alive;
         self.state = if head.status == 200 && head.content_type == ContentType::EventStream {
-            State::Stream(head.body, SseReader::default())
+            State::Stream(head.body, SseReader::default(), EventReader::default())
         } else {
             State::Words(head.body, Vec::new())
         };
@@ -216,7 +219,7 @@ impl Exchange {
     /// A body of length 0 has no byte that could end it.
     fn end_empty_body(&mut self) -> Result<(), Failed> {
         match &self.state {
-            State::Stream(body, _) | State::Words(body, _) if body.is_at_end() => self.end_body(),
+            State::Stream(body, ..) | State::Words(body, _) if body.is_at_end() => self.end_body(),
             _ => Ok(()),
         }
     }
@@ -224,11 +227,11 @@ impl Exchange {
     fn end_body(&mut self) -> Result<(), Failed> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Words(_, words) => Err(refusal(&self.seen, &words)),
-            State::Stream(_, sse) if self.is_proper_end(&sse) => {
+            State::Stream(_, sse, _) if self.is_proper_end(&sse) => {
                 self.seen.answered = Some(self.newest);
                 Ok(())
             }
-            State::Stream(_, sse) if self.seen.answered.is_none() => {
+            State::Stream(_, sse, _) if self.seen.answered.is_none() => {
                 let torn = if sse.is_inside_event() {
                     ", inside an event"
                 } else {
@@ -261,11 +264,14 @@ impl Exchange {
 }
 
 impl Seen {
-    fn event(&mut self, data: &[u8], stamp: Stamp, sent: MonoNs) -> Result<(), Failed> {
-        if self.answered.is_some() {
-            return Ok(());
-        }
-        let event = read_event(data)?;
+    /// An event and the data that it was read from.
+    fn event(
+        &mut self,
+        event: Event,
+        data: &[u8],
+        stamp: Stamp,
+        sent: MonoNs,
+    ) -> Result<(), Failed> {
         if let Some(words) = event.error {
             return Err(Failed::new(Failure::Status, words));
         }

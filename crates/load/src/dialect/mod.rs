@@ -1,15 +1,18 @@
 //! What is said to a server, and what its events mean. Pure.
 //!
-//! [`write_body`] makes a request's body; [`read_event`] tells what one server-sent event carries;
+//! [`write_body`] makes a request's body; [`EventReader`] tells what each server-sent event of a
+//! stream carries;
 //! [`server_words`] finds the reason in an error's body.
 
 mod body;
 mod event;
 mod field;
+mod repeat;
 mod words;
 
 pub(crate) use body::{Ask, LoraAsk, Prompt, write_body};
-pub(crate) use event::{Event, Token, Usage, answer_text, read_event};
+pub(crate) use event::{Event, Token, Usage, answer_text};
+pub(crate) use repeat::EventReader;
 pub(crate) use words::server_words;
 
 use std::{fmt, str::FromStr};
