@@ -1,12 +1,17 @@
 //! From a session on disk to everything that is said about it.
 
 use crate::{
-    Cell, Figure, HostMeans, Note,
+    ArmEffect, Cause, Cell, Figure, HostMeans, Knees, Metric, Note, SmartDelta, Stalls, Steady,
+    arms, cause,
     cell::CellRun,
     evidence::{self, Evidence, RunEvidence},
-    figure, page, summary,
+    figure, knees, page,
+    stats::Percentile,
+    summary, verdict,
 };
-use record::{RunId, RunManifest, Session, SessionManifest, Summary};
+use record::{
+    Effect, Gate, RunId, RunManifest, RunState, Session, SessionManifest, Summary, Verdict,
+};
 use std::collections::BTreeMap;
 
 /// Everything that is said about a session. The caller writes it to its files.
@@ -18,6 +23,14 @@ pub struct Analysis {
     pub runs: Vec<RunAnalysis>,
     /// The cells of the matrix: a phase and a number of users, its repeats pooled. Ascending.
     pub cells: Vec<Cell>,
+    /// The knees of the sweep.
+    pub knees: Knees,
+    /// The arms' effects, block by block; empty where there are no arms.
+    pub effects: Vec<ArmEffect>,
+    /// Stalls beside what the host waited for: all cells together, then each.
+    pub causes: Vec<Cause>,
+    /// What the session concludes.
+    pub verdict: Verdict,
     /// The figures that could be drawn.
     pub figures: Vec<Figure>,
     /// The report page.
@@ -37,52 +50,98 @@ pub struct RunAnalysis {
     pub summary: Option<Summary>,
     /// What the host did within its measured interval.
     pub host: HostMeans,
+    /// Its stalls; absent unless its requests can be read.
+    pub stalls: Option<Stalls>,
+    /// What the drive's own counters say; absent without both SMART snapshots.
+    pub smart: Option<SmartDelta>,
+    /// Where its latencies settle; absent with too few requests.
+    pub steady: Option<Steady>,
 }
 
 /// Analyses a session. A file that is missing or damaged costs the figures that need it and
 /// becomes a note; the rest is analysed, and nothing is invented in its place.
 pub fn analyze(session: &Session) -> Analysis {
     let Evidence {
-        runs,
+        runs: evidence,
         timeline,
         mut notes,
     } = evidence::gather(session);
-    let cells = cells(&runs, &mut notes);
-    let figures = figure::draw_all(&cells, &runs, timeline.as_ref(), &mut notes);
+    let cells = cells(&evidence, &mut notes);
+    let runs: Vec<RunAnalysis> = evidence.iter().map(RunAnalysis::from).collect();
+    let causes = cause::of(&runs);
     let mut analysis = Analysis {
         session: session.manifest.clone(),
-        runs: runs.into_iter().map(RunAnalysis::from).collect(),
+        knees: knees::of(&runs),
+        effects: arms::effects(&runs),
+        verdict: verdict::none(),
+        causes,
+        runs,
         cells,
-        figures,
+        figures: Vec::new(),
         html: String::new(),
         notes,
     };
+    analysis.verdict = verdict::of(&analysis);
+    let figures = figure::draw_all(&mut analysis, &evidence, timeline.as_ref());
+    analysis.figures = figures;
     analysis.html = page::render(&analysis);
     analysis
 }
 
-impl From<RunEvidence> for RunAnalysis {
-    fn from(run: RunEvidence) -> Self {
-        Self {
-            summary: run.cohort.as_ref().map(summary::of_cohort),
-            id: run.id,
-            manifest: run.manifest,
-            host: run.host,
+impl RunAnalysis {
+    /// Whether it was measured to its end and no gate that decides validity failed.
+    pub fn counts(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|manifest| {
+            let failed = |gate: &Gate| gate.effect == Effect::Invalid && !gate.passed;
+            manifest.state == RunState::Complete && !manifest.gates.iter().any(failed)
+        })
+    }
+
+    /// A percentile of one of its metrics, in milliseconds.
+    pub fn percentile(&self, metric: Metric, percentile: Percentile) -> Option<f64> {
+        let distribution = metric.of(self.summary.as_ref()?);
+        match percentile {
+            Percentile::P50 => distribution.p50,
+            Percentile::P90 => distribution.p90,
+            Percentile::P95 => distribution.p95,
+            Percentile::P99 => distribution.p99,
+            _ => None,
         }
     }
 }
 
-/// Pools the complete runs by phase and users. Invalid runs are pooled only where a cell has no
+impl From<&RunEvidence> for RunAnalysis {
+    fn from(run: &RunEvidence) -> Self {
+        Self {
+            summary: run.cohort.as_ref().map(summary::of_cohort),
+            id: run.id.clone(),
+            manifest: run.manifest.clone(),
+            host: run.host.clone(),
+            stalls: run.stalls.clone(),
+            smart: run.smart,
+            steady: run.steady,
+        }
+    }
+}
+
+/// Phase, users, arm.
+type Key<'a> = (&'a str, u32, Option<&'a str>);
+
+/// Pools the complete runs by phase, users and arm. Invalid runs are pooled only where a cell has no
 /// valid one, and the cell then says so.
 fn cells(runs: &[RunEvidence], notes: &mut Vec<Note>) -> Vec<Cell> {
-    let mut by_cell: BTreeMap<(&str, u32), Vec<&RunEvidence>> = BTreeMap::new();
+    let mut by_cell: BTreeMap<Key, Vec<&RunEvidence>> = BTreeMap::new();
     for run in runs {
         if let (Some(manifest), Some(_)) = (&run.manifest, &run.cohort) {
-            let key = (manifest.phase.as_str(), manifest.users);
+            let key = (
+                manifest.phase.as_str(),
+                manifest.users,
+                manifest.arm.as_deref(),
+            );
             by_cell.entry(key).or_default().push(run);
         }
     }
-    let pool = |((phase, users), runs): (_, Vec<&RunEvidence>)| {
+    let pool = |(key, runs): (Key, Vec<&RunEvidence>)| {
         let (invalid, valid): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.is_invalid());
         let none_valid = valid.is_empty();
         if !none_valid {
@@ -99,7 +158,7 @@ fn cells(runs: &[RunEvidence], notes: &mut Vec<Note>) -> Vec<Cell> {
                 })
             })
             .collect();
-        Cell::pool(phase, users, none_valid, &pooled)
+        Cell::pool(key, none_valid, &pooled)
     };
     by_cell.into_iter().map(pool).collect()
 }

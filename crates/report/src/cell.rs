@@ -68,13 +68,16 @@ pub(crate) struct CellRun<'a> {
     pub(crate) host: &'a HostMeans,
 }
 
-/// All repeats of one phase with one number of users, their raw rows pooled.
+/// All repeats of one phase with one number of users, and of one arm where there are several,
+/// their raw rows pooled.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// The phase of the plan.
     pub phase: String,
     /// Concurrent users.
     pub users: u32,
+    /// The arm of a comparison.
+    pub arm: Option<String>,
     /// The runs that are pooled here.
     pub runs: Vec<RunId>,
     /// Whether a gate that decides validity failed in these runs. Such runs are pooled only where
@@ -100,7 +103,11 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn pool(phase: &str, users: u32, invalid: bool, runs: &[CellRun]) -> Self {
+    pub(crate) fn pool(
+        (phase, users, arm): (&str, u32, Option<&str>),
+        invalid: bool,
+        runs: &[CellRun],
+    ) -> Self {
         let cohorts: Vec<&Cohort> = runs.iter().map(|run| run.cohort).collect();
         let duration_s: f64 = cohorts.iter().map(|cohort| cohort.duration_s).sum();
         let per_second = |count: f64| (duration_s > 0.0).then(|| count / duration_s);
@@ -114,6 +121,7 @@ impl Cell {
         Self {
             phase: phase.to_owned(),
             users,
+            arm: arm.map(str::to_owned),
             runs: runs.iter().map(|run| run.id.clone()).collect(),
             invalid,
             requests: sum_counts(&cohorts),

@@ -19,6 +19,9 @@ pub(crate) struct Cohort {
     pub(crate) duration_s: f64,
     pub(crate) ended_ok_within: u64,
     pub(crate) output_tokens: Option<f64>,
+    /// Output tokens of all requests, whatever their stage; absent if any that ended well has no
+    /// count.
+    pub(crate) all_output_tokens: Option<f64>,
     /// By metric, in the order of [`Metric::ALL`].
     values: [Vec<Value>; Metric::ALL.len()],
 }
@@ -42,6 +45,11 @@ impl Cohort {
             duration_s: measure.seconds(),
             ended_ok_within: 0,
             output_tokens: None,
+            all_output_tokens: rows
+                .iter()
+                .filter(|row| row.outcome == Outcome::Ok || row.output_tokens.is_some())
+                .map(|row| row.output_tokens.map(f64::from))
+                .sum(),
             values: Default::default(),
         };
         for row in rows {

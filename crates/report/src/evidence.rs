@@ -1,14 +1,15 @@
 //! Reading a session's runs: what is there is used, what is not becomes a note.
 
 use crate::{
-    HostMeans, Note,
+    HostMeans, Note, SmartDelta, Stalls, Steady,
     cohort::Cohort,
+    strip::Strip,
     timeline::{Bins, CpuTimeline},
 };
 use clock::SessionNs;
 use record::{
     Effect, Read, RecordError, RequestRow, RequestTokens, RunDir, RunId, RunManifest, RunState,
-    Session, Telemetry,
+    ServerRow, Session, Telemetry,
 };
 
 /// What a run left behind, reduced to what the figures need.
@@ -18,6 +19,12 @@ pub(crate) struct RunEvidence {
     pub(crate) cohort: Option<Cohort>,
     pub(crate) host: HostMeans,
     pub(crate) has_telemetry: bool,
+    pub(crate) stalls: Option<Stalls>,
+    pub(crate) smart: Option<SmartDelta>,
+    /// From which request on the latencies look settled, of how many.
+    pub(crate) steady: Option<Steady>,
+    /// What the memory figure draws.
+    pub(crate) strip: Option<Strip>,
 }
 
 impl RunEvidence {
@@ -142,6 +149,10 @@ impl Reader<'_> {
             cohort: None,
             host: HostMeans::default(),
             has_telemetry: false,
+            stalls: None,
+            smart: None,
+            steady: None,
+            strip: None,
             manifest,
         };
         let Some(stages) = evidence
@@ -154,13 +165,31 @@ impl Reader<'_> {
             }
             return evidence;
         };
-        if evidence.is_complete() {
-            evidence.cohort = self.cohort(dir, &stages.measure);
-        }
+        let requests = if evidence.is_complete() {
+            self.requests(dir)
+        } else {
+            None
+        };
         let telemetry = self.telemetry(dir);
         evidence.has_telemetry = telemetry.is_some();
         if let Some(telemetry) = &telemetry {
             evidence.host = HostMeans::over(telemetry, device, &stages.measure);
+        }
+        let measure = &stages.measure;
+        if let Some(rows) = self.server(dir) {
+            evidence.host.add_server(&rows, measure);
+        }
+        if let Some((rows, tokens)) = &requests {
+            let cohort = Cohort::gather(rows, tokens, measure);
+            let host = telemetry.as_ref();
+            evidence.stalls = Some(Stalls::find(rows, tokens, &cohort, host, device, measure));
+            evidence.steady = self.steady(rows);
+            evidence.smart = self.smart(dir, cohort.all_output_tokens);
+            evidence.cohort = Some(cohort);
+        }
+        if let Some(telemetry) = &telemetry {
+            let rows = requests.as_ref().map_or(&[][..], |(rows, _)| rows);
+            evidence.strip = Some(Strip::of(telemetry, device, rows));
         }
         if let Some(timeline) = timeline {
             if let Some(telemetry) = &telemetry {
@@ -172,7 +201,7 @@ impl Reader<'_> {
         evidence
     }
 
-    fn cohort(&mut self, dir: &RunDir, measure: &record::Interval) -> Option<Cohort> {
+    fn requests(&mut self, dir: &RunDir) -> Option<(Vec<RequestRow>, Vec<RequestTokens>)> {
         let rows = self.whole(dir.read_requests(), "has no requests and so no latencies")?;
         let tokens = self.whole(
             dir.read_tokens(),
@@ -180,7 +209,41 @@ impl Reader<'_> {
         );
         let tokens = tokens.unwrap_or_default();
         self.check(&rows, &tokens);
-        Some(Cohort::gather(&rows, &tokens, measure))
+        Some((rows, tokens))
+    }
+
+    /// Servers that tell nothing of themselves leave no file: that is no fault.
+    fn server(&mut self, dir: &RunDir) -> Option<Vec<ServerRow>> {
+        let there = dir.server().exists();
+        there.then(|| self.whole(dir.read_server(), "has no figures of the server’s own"))?
+    }
+
+    /// Without privileges there are no snapshots: that is no fault.
+    fn smart(&mut self, dir: &RunDir, output_tokens: Option<f64>) -> Option<SmartDelta> {
+        if !dir.smart_pre().exists() && !dir.smart_post().exists() {
+            return None;
+        }
+        let pre = self.sound(dir.read_smart_pre(), "has no SMART difference")?;
+        let post = self.sound(dir.read_smart_post(), "has no SMART difference")?;
+        match SmartDelta::between(&pre, &post, output_tokens) {
+            Ok(delta) => Some(delta),
+            Err(why) => {
+                self.note(why);
+                None
+            }
+        }
+    }
+
+    fn sound<T>(&mut self, read: Result<T, RecordError>, without: &str) -> Option<T> {
+        self.whole(read.map(|value| (value, None)), without)
+    }
+
+    fn steady(&mut self, rows: &[RequestRow]) -> Option<Steady> {
+        let steady = Steady::of(rows)?;
+        if let Some(words) = steady.doubt() {
+            self.note(words);
+        }
+        Some(steady)
     }
 
     fn check(&mut self, rows: &[RequestRow], tokens: &[RequestTokens]) {

@@ -1,7 +1,7 @@
 //! What the host did over an interval, from differences of its counters.
 
 use clock::SessionNs;
-use record::{Column, Device, Host, Interval, Telemetry};
+use record::{Column, Device, Gpu, Host, Interval, Server, Telemetry};
 
 /// A figure of the host: a mean over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,11 +48,33 @@ pub enum HostFigure {
     RefaultPagesS,
     /// Page faults that needed I/O, a second.
     MajfaultsS,
+    /// Pages swapped in, a second.
+    SwapinPagesS,
+    /// Times that an allocating task had to reclaim memory itself, a second.
+    DirectReclaimsS,
+    /// Memory that could be had, mean, in GiB.
+    MemAvailableGib,
+    /// Bytes that the server's processes caused to be read from storage, 10⁶ a second.
+    ServerReadMbS,
+    /// Bytes that the server's control group read, 10⁶ a second.
+    CgroupReadMbS,
+    /// The server's page faults that needed I/O, a second.
+    ServerMajfaultsS,
+    /// CPU time of the server's processes, of one CPU's time.
+    ServerCpuPct,
+    /// Mean utilisation of the GPUs.
+    GpuUtilPct,
+    /// Requests that the server runs, mean, by its own count.
+    ServerRunning,
+    /// Requests that wait in the server, mean, by its own count.
+    ServerWaiting,
+    /// Bytes of KV cache that the server brought back from a lower tier, 10⁶ a second.
+    KvOnboardMbS,
 }
 
 impl HostFigure {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [HostFigure; 21] = {
+    pub const ALL: [HostFigure; 32] = {
         use HostFigure::*;
         [
             UsrPct,
@@ -76,6 +98,17 @@ impl HostFigure {
             UtilPct,
             RefaultPagesS,
             MajfaultsS,
+            SwapinPagesS,
+            DirectReclaimsS,
+            MemAvailableGib,
+            ServerReadMbS,
+            CgroupReadMbS,
+            ServerMajfaultsS,
+            ServerCpuPct,
+            GpuUtilPct,
+            ServerRunning,
+            ServerWaiting,
+            KvOnboardMbS,
         ]
     };
 
@@ -103,15 +136,44 @@ impl HostFigure {
             HostFigure::UtilPct => "util, %",
             HostFigure::RefaultPagesS => "refaults, pages/s",
             HostFigure::MajfaultsS => "major faults/s",
+            HostFigure::SwapinPagesS => "swapped in, pages/s",
+            HostFigure::DirectReclaimsS => "direct reclaims/s",
+            HostFigure::MemAvailableGib => "memory available, GiB",
+            HostFigure::ServerReadMbS => "server read, MB/s",
+            HostFigure::CgroupReadMbS => "server’s cgroup read, MB/s",
+            HostFigure::ServerMajfaultsS => "server’s major faults/s",
+            HostFigure::ServerCpuPct => "server’s CPU, % of one",
+            HostFigure::GpuUtilPct => "GPU utilisation, %",
+            HostFigure::ServerRunning => "server: requests running",
+            HostFigure::ServerWaiting => "server: requests waiting",
+            HostFigure::KvOnboardMbS => "server: KV brought back, MB/s",
         }
     }
 }
 
 /// A mean over time, kept as its two sums, so that the means of several runs pool exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Mean {
-    sum: f64,
-    over: f64,
+pub(crate) struct Mean {
+    pub(crate) sum: f64,
+    pub(crate) over: f64,
+}
+
+impl Mean {
+    /// Two parts of one count, over the same time.
+    fn plus(self, other: Mean) -> Mean {
+        Mean {
+            sum: self.sum + other.sum,
+            over: self.over.max(other.over),
+        }
+    }
+
+    /// Two means of the same kind, made one.
+    fn beside(self, other: Mean) -> Mean {
+        Mean {
+            sum: self.sum + other.sum,
+            over: self.over + other.over,
+        }
+    }
 }
 
 /// The host's figures over one or several intervals. What was not recorded is absent.
@@ -130,19 +192,13 @@ impl HostMeans {
         if let Some(device) = device {
             device_rates(&window, device, &mut means);
         }
-        let faults = |field| window.counter(&Column::Host(field));
-        means.set(HostFigure::MajfaultsS, faults(Host::PgmajfaultCount), 1.0);
-        let refaults = [
-            Host::WorkingsetRefaultFilePages,
-            Host::WorkingsetRefaultAnonPages,
-        ]
-        .into_iter()
-        .filter_map(faults)
-        .reduce(|a, b| Mean {
-            sum: a.sum + b.sum,
-            over: a.over.max(b.over),
-        });
-        means.set(HostFigure::RefaultPagesS, refaults, 1.0);
+        memory(&window, &mut means);
+        server(&window, &mut means);
+        let columns = telemetry.columns().iter();
+        let util = columns
+            .filter(|column| matches!(column, Column::Gpu(_, Gpu::UtilPct)))
+            .filter_map(|column| window.gauge(column));
+        means.set(HostFigure::GpuUtilPct, util.reduce(Mean::beside), 1.0);
         means
     }
 
@@ -152,10 +208,7 @@ impl HostMeans {
         for part in parts {
             for (all, part) in pooled.0.iter_mut().zip(part.0) {
                 *all = match (*all, part) {
-                    (Some(a), Some(b)) => Some(Mean {
-                        sum: a.sum + b.sum,
-                        over: a.over + b.over,
-                    }),
+                    (Some(a), Some(b)) => Some(a.beside(b)),
                     (all, part) => all.or(part),
                 };
             }
@@ -169,7 +222,7 @@ impl HostMeans {
         (mean.over > 0.0).then(|| mean.sum / mean.over)
     }
 
-    fn set(&mut self, figure: HostFigure, mean: Option<Mean>, scale: f64) {
+    pub(crate) fn set(&mut self, figure: HostFigure, mean: Option<Mean>, scale: f64) {
         self.0[figure as usize] = mean.map(|mean| Mean {
             sum: mean.sum * scale,
             ..mean
@@ -213,6 +266,43 @@ fn pressure(window: &Window, means: &mut HostMeans) {
     for (figure, field) in STALLS {
         means.set(figure, window.counter(&Column::Host(field)), 100.0 / 1e6);
     }
+}
+
+fn memory(window: &Window, means: &mut HostMeans) {
+    let counter = |field| window.counter(&Column::Host(field));
+    let refaults = [
+        Host::WorkingsetRefaultFilePages,
+        Host::WorkingsetRefaultAnonPages,
+    ];
+    let refaults = refaults.into_iter().filter_map(counter).reduce(Mean::plus);
+    means.set(HostFigure::RefaultPagesS, refaults, 1.0);
+    for (figure, field) in [
+        (HostFigure::MajfaultsS, Host::PgmajfaultCount),
+        (HostFigure::SwapinPagesS, Host::PswpinPages),
+        (HostFigure::DirectReclaimsS, Host::AllocstallCount),
+    ] {
+        means.set(figure, counter(field), 1.0);
+    }
+    let available = window.gauge(&Column::Host(Host::MemAvailableBytes));
+    means.set(
+        HostFigure::MemAvailableGib,
+        available,
+        1.0 / f64::from(1 << 30),
+    );
+}
+
+fn server(window: &Window, means: &mut HostMeans) {
+    let counter = |field| window.counter(&Column::Server(field));
+    for (figure, field, scale) in [
+        (HostFigure::ServerReadMbS, Server::ReadBytes, 1e-6),
+        (HostFigure::CgroupReadMbS, Server::CgroupReadBytes, 1e-6),
+        (HostFigure::ServerMajfaultsS, Server::MajfaultCount, 1.0),
+    ] {
+        means.set(figure, counter(field), scale);
+    }
+    let cpu = [Server::CpuUsrMs, Server::CpuSysMs].map(counter);
+    let cpu = cpu.into_iter().flatten().reduce(Mean::plus);
+    means.set(HostFigure::ServerCpuPct, cpu, 0.1);
 }
 
 fn device_rates(window: &Window, device: &str, means: &mut HostMeans) {
@@ -260,5 +350,13 @@ impl<'a> Window<'a> {
         let times = self.telemetry.times();
         let over = (times[last] - times[first]) as f64 / 1e9;
         (last > first && moved >= 0.0).then_some(Mean { sum: moved, over })
+    }
+
+    /// The mean of a gauge over the ticks that have it.
+    fn gauge(&self, column: &Column) -> Option<Mean> {
+        let series = self.telemetry.series(column)?;
+        let values = self.ticks.clone().filter_map(|index| series.get(index));
+        let (sum, over) = values.fold((0.0, 0.0), |(sum, over), value| (sum + value, over + 1.0));
+        (over > 0.0).then_some(Mean { sum, over })
     }
 }

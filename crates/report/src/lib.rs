@@ -15,24 +15,40 @@
 //! values is not given.
 
 mod analysis;
+mod arms;
+mod cause;
 mod cell;
 mod cohort;
 mod evidence;
 mod figure;
 mod host;
+mod knees;
 mod metric;
 mod note;
 mod page;
+mod server;
+mod smart;
+mod stalls;
 pub mod stats;
+mod steady;
+mod strip;
 mod summary;
 mod table;
 mod timeline;
+mod verdict;
 
 pub use analysis::{Analysis, RunAnalysis, analyze};
+pub use arms::ArmEffect;
+pub use cause::Cause;
 pub use cell::{Cell, Estimate, IntervalMethod, Spread};
 pub use figure::{Figure, FigureError, Theme};
 pub use host::{HostFigure, HostMeans};
+pub use knees::{Knees, UsersKnee};
 pub use metric::Metric;
 pub use note::Note;
+pub use smart::SmartDelta;
+pub use stalls::{Stall, Stalls};
+pub use steady::Steady;
 pub use summary::summarise;
 pub use table::{Heading, Table, table};
+pub use verdict::verdict_text;

@@ -64,7 +64,7 @@ fn row(cell: &Cell) -> Vec<String> {
     let host = |figure| cell.host.get(figure);
     let share = |figure| maybe(host(figure).map(|it| percent(it).replace("\u{a0}%", "")));
     vec![
-        format!("{}{}", cell.users, if cell.invalid { "*" } else { "" }),
+        name(cell),
         cell.requests.total.to_string(),
         cell.requests.failed.total().to_string(),
         ttft(Percentile::P50),
@@ -76,6 +76,13 @@ fn row(cell: &Cell) -> Vec<String> {
         share(HostFigure::PsiIoSomePct),
         maybe(host(HostFigure::ReadMbS).map(plain)),
     ]
+}
+
+/// Users, the arm where there is one, and a star where the runs are invalid.
+pub(crate) fn name(cell: &Cell) -> String {
+    let arm = cell.arm.as_ref().map(|arm| format!(" {arm}"));
+    let star = if cell.invalid { "*" } else { "" };
+    format!("{}{}{star}", cell.users, arm.unwrap_or_default())
 }
 
 fn maybe(text: Option<String>) -> String {

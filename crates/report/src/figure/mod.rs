@@ -17,10 +17,10 @@ mod scene;
 mod theme;
 mod typeface;
 
-use crate::{Cell, Note, evidence::RunEvidence, timeline::CpuTimeline};
+use crate::{Analysis, Note, evidence::RunEvidence, timeline::CpuTimeline};
 use scene::{Paint, Scene};
 
-pub(crate) use numbers::{percent, plain};
+pub(crate) use numbers::{milliseconds, percent, plain, repeats};
 pub use png::FigureError;
 pub use theme::Theme;
 pub(crate) use theme::stylesheet;
@@ -61,24 +61,30 @@ impl Figure {
     }
 }
 
-/// Draws what can be drawn; what cannot becomes a note.
+/// Draws what can be drawn; what cannot becomes a note. Figures of other experiments are left out
+/// without a word.
 pub(crate) fn draw_all(
-    cells: &[Cell],
+    analysis: &mut Analysis,
     runs: &[RunEvidence],
     timeline: Option<&CpuTimeline>,
-    notes: &mut Vec<Note>,
 ) -> Vec<Figure> {
-    let drawn = [
-        (h2::IOWAIT.name, h2::draw(cells, &h2::IOWAIT)),
-        (h2::PSI_IO.name, h2::draw(cells, &h2::PSI_IO)),
-        (curves::NAME, curves::draw(cells)),
-        (h8::NAME, h8::draw(runs, timeline)),
-    ];
+    let cells = &analysis.cells;
+    let has_arms = cells.iter().any(|cell| cell.arm.is_some());
+    let mut drawn = Vec::new();
+    if !has_arms {
+        drawn.push((h2::IOWAIT.name, h2::draw(cells, &h2::IOWAIT)));
+        drawn.push((h2::PSI_IO.name, h2::draw(cells, &h2::PSI_IO)));
+        drawn.push((curves::NAME, curves::draw(cells)));
+    }
+    drawn.push((h8::NAME, h8::draw(runs, timeline)));
     let mut figures = Vec::new();
     for (name, result) in drawn {
         match result {
             Ok(figure) => figures.push(figure),
-            Err(why) => notes.push(Note::session(format!("figure {name} is not drawn: {why}"))),
+            Err(why) => {
+                let why = format!("figure {name} is not drawn: {why}");
+                analysis.notes.push(Note::session(why));
+            }
         }
     }
     figures

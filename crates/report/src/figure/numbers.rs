@@ -70,6 +70,15 @@ pub(crate) fn sum_up(counts: impl Iterator<Item = usize>) -> Option<String> {
     })
 }
 
+/// `1 run`, `3 runs`, `1–3 runs`.
+pub(crate) fn repeats(least: usize, most: usize) -> String {
+    match (least, most) {
+        (1, 1) => "1 run".to_owned(),
+        _ if least == most => format!("{most} runs"),
+        _ => format!("{least}–{most} runs"),
+    }
+}
+
 /// The labels of an axis's ticks, all with as many decimals as their step needs.
 pub(super) fn tick_labels(ticks: &[f64], log: bool) -> Vec<String> {
     if log {

@@ -16,7 +16,7 @@ use crate::{
 use askama::Template;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use facts::Fact;
-use record::{SessionManifest, TargetKind};
+use record::{SessionManifest, TargetKind, Verdict};
 use rows::{GateRow, HostTable, RunRow};
 use sha2::{Digest, Sha256};
 
@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 #[template(path = "report.html")]
 struct Page<'a> {
     session: &'a SessionManifest,
+    verdict: &'a Verdict,
     policy: String,
     style: String,
     embedded: bool,
@@ -56,6 +57,7 @@ pub(crate) fn render(analysis: &Analysis) -> String {
     );
     let page = Page {
         session: &analysis.session,
+        verdict: &analysis.verdict,
         policy: policy(&style),
         style,
         embedded: analysis.session.target.kind == TargetKind::Embedded,

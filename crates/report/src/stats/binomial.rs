@@ -14,7 +14,7 @@ pub fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
 
 /// Iₓ(a, b) by its continued fraction (Abramowitz & Stegun 26.5.8), evaluated by Lentz's method
 /// on whichever side of the mean it converges fast.
-fn regularised_beta(x: f64, a: f64, b: f64) -> f64 {
+pub(super) fn regularised_beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }

@@ -1,6 +1,6 @@
 //! The effect between paired runs as a ratio, for the few pairs that a session has.
 
-use super::repeats::student_t;
+use super::{binomial::regularised_beta, repeats::student_t};
 
 /// By which factor the second of each pair exceeds the first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct PairedRatio {
     /// The least factor that so many pairs, spread like these, would have shown four times in
     /// five; nothing with one pair.
     pub detectable: Option<f64>,
+    /// How often pairs without an effect would differ as much; nothing with one pair.
+    pub p_value: Option<f64>,
     /// How many pairs.
     pub pairs: usize,
 }
@@ -39,6 +41,7 @@ pub fn paired_ratio(pairs: &[(f64, f64)]) -> Option<PairedRatio> {
             let half = student_t(degrees) * error;
             [(mean - half).exp(), (mean + half).exp()]
         }),
+        p_value: error.map(|error| two_sided(mean / error, degrees)),
         detectable: error.map(|error| ((student_t(degrees) + t80(degrees)) * error).exp()),
         pairs: logs.len(),
     })
@@ -50,6 +53,16 @@ impl PairedRatio {
         self.interval
             .is_some_and(|[low, high]| low > 1.0 || high < 1.0)
     }
+}
+
+/// P(|T| ≥ |t|) for Student's t: Abramowitz & Stegun 26.7.1.
+fn two_sided(t: f64, degrees: usize) -> f64 {
+    let degrees = degrees as f64;
+    if t.is_nan() {
+        // No difference in any pair.
+        return 1.0;
+    }
+    regularised_beta(degrees / (degrees + t * t), degrees / 2.0, 0.5)
 }
 
 /// The 80th percentile of Student's t.
@@ -80,6 +93,8 @@ mod tests {
         near(low, 0.996_60);
         near(high, 1.346_89);
         near(found.detectable.unwrap(), 1.217_63);
+        // stats.ttest_1samp(np.log(ratios), 0).pvalue
+        near(found.p_value.unwrap(), 0.052_862);
         assert!(!found.is_clear());
     }
 

@@ -32,7 +32,7 @@ pub struct Coincidence {
     pub p_value: f64,
 }
 
-const SHIFTS: usize = 999;
+const SHIFTS: usize = 499;
 const RESAMPLES: usize = 999;
 /// Into how many blocks a stretch is cut.
 const BLOCKS: usize = 30;
@@ -56,7 +56,10 @@ pub fn coincidence(stretches: &[Stretch]) -> Option<Coincidence> {
         let of = |(stretch, weights): (&&Stretch, &Vec<(usize, f64)>)| {
             let n = stretch.share.len();
             let by = shifts(n);
-            let product = |&(step, weight): &(usize, f64)| weight * stretch.share[(step + by) % n];
+            let product = |&(step, weight): &(usize, f64)| {
+                let to = step + by;
+                weight * stretch.share[if to < n { to } else { to - n }]
+            };
             weights.iter().map(product).sum::<f64>()
         };
         usable.iter().zip(&sparse).map(of).sum::<f64>() / total
@@ -72,7 +75,7 @@ pub fn coincidence(stretches: &[Stretch]) -> Option<Coincidence> {
         share,
         interval: interval(&usable, &sparse),
         by_chance: chance.iter().sum::<f64>() / SHIFTS as f64,
-        chance_range: [chance[24], chance[974]],
+        chance_range: [chance[12], chance[486]],
         p_value: (1 + as_much) as f64 / (1 + SHIFTS) as f64,
     })
 }

@@ -6,6 +6,7 @@
 
 mod host;
 mod scenario;
+mod verdicts;
 
 use report::{HostFigure, IntervalMethod, Metric, Theme, analyze, stats::Percentile};
 use scenario::Scenario;
@@ -28,6 +29,7 @@ fn show(name: &str, analysis: &report::Analysis) {
     }
     std::fs::write(folder.join(format!("{name}.html")), &analysis.html).unwrap();
     let text = report::table(analysis).to_text();
+    let text = format!("{text}\n{}", report::verdict_text(analysis));
     std::fs::write(folder.join(format!("{name}.txt")), text).unwrap();
 }
 
@@ -208,8 +210,8 @@ fn the_table_is_aligned_and_fits_a_terminal() {
     insta::assert_snapshot!(text, @"
     users  requests  failed  TTFT p50  TTFT p99           e2e p50    e2e p99  tokens  iowait  PSI io  read
                                    ms        ms         ms [95 %]  ms [95 %]      /s       %       %  MB/s
-        4        95       0      51.6         –     837 [824–848]          –     192    0.73     1.2  3.15
-       16       154       2      1242      2429  2029 [1979–2092]       3273     304     2.5     4.8  12.7
+        4        95       0      51.6         –     837 [824–848]          –     192    0.24     1.2  3.21
+       16       154       2      1242      2429  2029 [1979–2092]       3273     304     1.8     4.8  12.3
     ");
 }
 

@@ -10,10 +10,11 @@ use rand_xoshiro::{
     rand_core::{Rng, SeedableRng},
 };
 use record::{
-    ChunkTime, Column, CoreRow, CpuTimes, Device, DeviceUnderTest, Effect, FORMAT, Gate, Host,
-    HostFacts, Interval, Outcome, RequestRow, RequestTokens, RunDir, RunId, RunManifest, RunState,
-    RunWriter, Session, SessionDir, SessionManifest, Stage, Stages, StampSource, TargetFacts,
-    TargetKind, TelemetryRow, TelemetryWriter, Value, WorkloadFacts,
+    ChunkTime, Column, CoreRow, CpuTimes, Device, DeviceUnderTest, Effect, FORMAT, Gate, Gpu, Host,
+    HostFacts, Interval, ModelLoad, Outcome, RequestRow, RequestTokens, RunDir, RunId, RunManifest,
+    RunState, RunWriter, Server, Session, SessionDir, SessionManifest, SmartLog, SmartSnapshot,
+    SmartSource, Stage, Stages, StampSource, TargetFacts, TargetKind, TelemetryRow,
+    TelemetryWriter, Value, WorkloadFacts,
 };
 use std::{path::Path, time::Duration};
 
@@ -31,6 +32,20 @@ pub(crate) struct Scenario {
     pub(crate) kind: TargetKind,
     pub(crate) model: &'static str,
     pub(crate) error: &'static str,
+    pub(crate) experiment: &'static str,
+    /// The arms of each block, in the order of the first; the next block turns it round.
+    pub(crate) arms: Vec<&'static str>,
+    /// By which factor an arm is slower.
+    pub(crate) slower: fn(&str) -> f64,
+    /// How many MB/s an arm with so many users reads from the device, as the server's own reads
+    /// of pages that were evicted; nothing for what `iowait` makes up.
+    pub(crate) pressure: Option<fn(&str, u32) -> f64>,
+    /// Seconds in which nothing comes, every ten seconds, while the device is waited for.
+    pub(crate) stall_s: f64,
+    /// Whether each run starts the server, whose model is so large.
+    pub(crate) loads: Option<u64>,
+    /// Whether SMART snapshots are taken.
+    pub(crate) smart: bool,
 }
 
 impl Default for Scenario {
@@ -45,6 +60,13 @@ impl Default for Scenario {
             kind: TargetKind::Embedded,
             model: "spillpoint/embedded-120b",
             error: "deadline of 60 s reached",
+            experiment: "h2",
+            arms: vec![],
+            slower: |_| 1.0,
+            pressure: None,
+            stall_s: 0.0,
+            loads: None,
+            smart: false,
         }
     }
 }
@@ -54,25 +76,53 @@ const NAME: &str = "20261124T101500Z-h2-spark";
 impl Scenario {
     /// Writes the session under `root`.
     pub(crate) fn write(&self, root: &Path) -> Session {
-        let runs: Vec<(RunId, u32, u32)> = (1..=self.repeats)
-            .flat_map(|repeat| self.users.iter().map(move |&users| (users, repeat)))
-            .map(|(users, repeat)| (RunId::new("h2", users, repeat), users, repeat))
-            .collect();
-        let manifest = self.session(runs.iter().map(|(id, ..)| id.clone()).collect());
+        let runs = self.plan();
+        let manifest = self.session(runs.iter().map(|run| run.id.clone()).collect());
         let session = Session::create(SessionDir::new(root.join(NAME)), manifest).unwrap();
         let mut start_s = 1.0;
         let mut cpu = CpuClock::new(self.cores);
-        for (id, users, repeat) in &runs {
+        for (seed, planned) in (0..).zip(runs) {
             let run = Run {
                 scenario: self,
-                users: *users,
-                rng: Xoshiro256PlusPlus::seed_from_u64(u64::from(users * 31 + repeat)),
+                users: planned.users,
+                rng: Xoshiro256PlusPlus::seed_from_u64(
+                    u64::from(planned.users * 31 + planned.repeat)
+                        + planned.arm.map_or(0, |_| seed << 32),
+                ),
                 stages: self.stages(start_s),
+                planned,
             };
             start_s = run.stages.drain.end_ns.as_secs_f64() + 2.0;
-            run.write(&session.dir.run(id), id, *repeat, &mut cpu);
+            run.write(&session, &mut cpu);
         }
         session
+    }
+
+    fn plan(&self) -> Vec<Planned> {
+        let mut runs = Vec::new();
+        for repeat in 1..=self.repeats {
+            for &users in &self.users {
+                if self.arms.is_empty() {
+                    runs.push(Planned {
+                        id: RunId::new(self.experiment, users, repeat),
+                        users,
+                        repeat,
+                        arm: None,
+                    });
+                }
+                let mut arms = self.arms.clone();
+                if repeat % 2 == 0 {
+                    arms.reverse();
+                }
+                runs.extend(arms.into_iter().map(|arm| Planned {
+                    id: RunId::of_arm(self.experiment, users, arm, repeat),
+                    users,
+                    repeat,
+                    arm: Some(arm),
+                }));
+            }
+        }
+        runs
     }
 
     fn stages(&self, start_s: f64) -> Stages {
@@ -94,7 +144,7 @@ impl Scenario {
             format: FORMAT,
             session: NAME.into(),
             spillpoint: "0.1.0".into(),
-            experiment: "h2".into(),
+            experiment: self.experiment.into(),
             title: "H2: does tail latency follow the CPU’s wait for I/O?".into(),
             quick: false,
             plan: serde_json::json!({"users": self.users}),
@@ -151,6 +201,11 @@ struct CpuClock {
     read_bytes: u64,
     reads: u64,
     psi_io_us: u64,
+    psi_ms_before: u64,
+    io_time_ms: u64,
+    refaults: u64,
+    majfaults: u64,
+    server_read: u64,
 }
 
 impl CpuClock {
@@ -160,28 +215,104 @@ impl CpuClock {
             read_bytes: 1 << 30,
             reads: 1000,
             psi_io_us: 500,
+            psi_ms_before: 0,
+            io_time_ms: 0,
+            refaults: 40,
+            majfaults: 90,
+            server_read: 0,
         }
     }
+
+    fn smart(&self, taken: SessionNs) -> SmartSnapshot {
+        let log = SmartLog {
+            source: SmartSource::AdminCommand,
+            critical_warning: 0,
+            temp_kelvin: 323,
+            available_spare_pct: 100,
+            used_pct: 7,
+            data_units_read: u128::from(self.read_bytes / 512_000),
+            data_units_written: u128::from(self.reads / 40),
+            host_reads: u128::from(self.reads),
+            host_writes: u128::from(self.reads / 3),
+            busy_minutes: 7,
+            power_cycles: 6,
+            power_on_hours: 5,
+            unsafe_shutdowns: 4,
+            media_errors: 0,
+            warning_temp_minutes: 0,
+            critical_temp_minutes: 0,
+            thermal_transitions: Some([0, 0]),
+            thermal_seconds: None,
+        };
+        SmartSnapshot::new(taken, "nvme0n1", log)
+    }
+}
+
+struct Planned {
+    id: RunId,
+    users: u32,
+    repeat: u32,
+    arm: Option<&'static str>,
 }
 
 struct Run<'a> {
     scenario: &'a Scenario,
+    planned: Planned,
     users: u32,
     rng: Xoshiro256PlusPlus,
     stages: Stages,
 }
 
 impl Run<'_> {
-    fn write(mut self, dir: &RunDir, id: &RunId, repeat: u32, cpu: &mut CpuClock) {
-        dir.create(&self.manifest(id, repeat)).unwrap();
-        let mut writer = RunWriter::create(dir).unwrap();
+    fn write(mut self, session: &Session, cpu: &mut CpuClock) {
+        let dir = session.dir.run(&self.planned.id);
+        dir.create(&self.manifest()).unwrap();
+        if self.scenario.smart {
+            dir.write_smart_pre(&cpu.smart(self.stages.ramp.start_ns))
+                .unwrap();
+        }
+        let mut writer = RunWriter::create(&dir).unwrap();
         for (row, tokens) in self.requests() {
             writer.request(&row, &tokens).unwrap();
         }
-        self.telemetry(dir, cpu);
+        self.telemetry(&dir, cpu);
+        if self.scenario.smart {
+            dir.write_smart_post(&cpu.smart(self.stages.drain.end_ns))
+                .unwrap();
+        }
     }
 
-    fn manifest(&self, id: &RunId, repeat: u32) -> RunManifest {
+    fn arm(&self) -> &'static str {
+        self.planned.arm.unwrap_or_default()
+    }
+
+    fn model_load(&self) -> Option<ModelLoad> {
+        let bytes = self.scenario.loads?;
+        let cold = self.arm() == "cold";
+        let started = self.stages.ramp.start_ns;
+        let wobble = 1.0 + 0.02 * f64::from(self.planned.repeat % 3);
+        let after = |seconds: f64| Some(ns(started.as_secs_f64() + seconds * wobble));
+        let weights = if cold {
+            bytes as f64 / 3.1e9
+        } else {
+            bytes as f64 / 9.0e9
+        };
+        Some(ModelLoad {
+            model_bytes: bytes,
+            resident_before_pct: Some(if cold { 0.0 } else { 100.0 }),
+            started_ns: started,
+            process_up_ns: after(0.02),
+            first_log_ns: after(0.4),
+            weights_read_ns: after(0.5 + weights),
+            healthy_ns: after(1.5 + weights),
+            first_token_ns: after(1.9 + weights),
+            device_read_bytes: Some(if cold { bytes + (4 << 20) } else { 3 << 20 }),
+            server_read_bytes: Some(if cold { bytes } else { 0 }),
+            ceiling_mb_s: Some(6400.0),
+        })
+    }
+
+    fn manifest(&self) -> RunManifest {
         let gate = |name: &str, measures: &str, limit: &str, measured, passed, effect| Gate {
             name: name.into(),
             measures: measures.into(),
@@ -192,12 +323,12 @@ impl Run<'_> {
         };
         RunManifest {
             format: FORMAT,
-            run: id.clone(),
-            phase: "h2".into(),
+            run: self.planned.id.clone(),
+            phase: self.scenario.experiment.into(),
             users: self.users,
-            repeat,
-            arm: None,
-            block: None,
+            repeat: self.planned.repeat,
+            arm: self.planned.arm.map(str::to_owned),
+            block: self.planned.arm.map(|_| self.planned.repeat),
             workload: WorkloadFacts {
                 prompt_tokens: 1024,
                 output_tokens: 128,
@@ -234,7 +365,7 @@ impl Run<'_> {
                     Effect::NotDecisionGrade,
                 ),
             ],
-            model_load: None,
+            model_load: self.model_load(),
         }
     }
 
@@ -263,13 +394,24 @@ impl Run<'_> {
     }
 
     fn request(&mut self, request: u64, user: u32, sent_s: f64) -> (RequestRow, RequestTokens) {
-        let least_s = 0.8;
+        let least_s = 0.8 * (self.scenario.slower)(self.arm());
         let queued_s = (f64::from(self.users) / self.scenario.capacity - least_s).max(0.0);
         let ttft_s = 0.05 * self.noise() + queued_s * self.noise();
         let gap_s = least_s / 20.0;
         let mut arrival_s = ttft_s;
+        let stall_s = self.scenario.stall_s;
+        // The stall begins at every tenth second: what would come within it comes at its end.
+        let held = |at_s: f64| {
+            let into = (sent_s + at_s).rem_euclid(10.0);
+            if into < stall_s {
+                at_s + stall_s - into
+            } else {
+                at_s
+            }
+        };
         let chunks: Vec<ChunkTime> = (0..20)
             .map(|_| {
+                arrival_s = held(arrival_s);
                 let chunk = ChunkTime {
                     arrival: Duration::from_secs_f64(arrival_s),
                     lag: Some(Duration::from_nanos(4000 + self.rng.next_u64() % 3000)),
@@ -346,6 +488,13 @@ impl Run<'_> {
                 device(Device::ReadBytes),
                 device(Device::ReadsCount),
                 device(Device::ReadTimeMs),
+                device(Device::IoTimeMs),
+                Column::Host(Host::MemAvailableBytes),
+                Column::Host(Host::MemCachedBytes),
+                Column::Host(Host::WorkingsetRefaultFilePages),
+                Column::Host(Host::PgmajfaultCount),
+                Column::Server(Server::ReadBytes),
+                Column::Gpu(0, Gpu::UtilPct),
             ])
             .collect();
         let mut writer = TelemetryWriter::create(dir.path(), &columns).unwrap();
@@ -354,10 +503,40 @@ impl Run<'_> {
         let mut tick = 0;
         while t < self.stages.drain.end_ns {
             let cores = self.tick_cores(t, cpu, iowait);
-            let busy = (iowait * 40_000_000.0 * (0.5 + self.uniform())) as u64;
+            let busy = self.reads(t, iowait);
             cpu.read_bytes += busy;
             cpu.reads += busy / 131_072;
-            cpu.psi_io_us += (iowait * 150_000.0) as u64;
+            let stalls = self.in_stall(t);
+            cpu.psi_io_us += match stalls {
+                Some(share) => (share * 100_000.0) as u64,
+                None => (iowait * 150_000.0) as u64,
+            };
+            cpu.io_time_ms += cpu.psi_io_us / 1000 - cpu.psi_ms_before;
+            cpu.psi_ms_before = cpu.psi_io_us / 1000;
+            if self.scenario.pressure.is_some() {
+                cpu.refaults += busy * 9 / 10 / 4096;
+                cpu.majfaults += busy / 262_144;
+                cpu.server_read += busy * 95 / 100;
+            }
+            let short = busy as f64 * 300.0;
+            let available = (60e9 - short).max(2e9) * (0.98 + 0.04 * self.uniform());
+            let tail = [
+                Value::Int(cpu.io_time_ms),
+                Value::Int(available as u64),
+                Value::Int((available * 0.7) as u64),
+                Value::Int(cpu.refaults),
+                Value::Int(cpu.majfaults),
+                if tick % 10 == 0 {
+                    Value::Int(cpu.server_read)
+                } else {
+                    Value::Absent
+                },
+                if tick % 10 == 0 {
+                    Value::Real(62.0)
+                } else {
+                    Value::Absent
+                },
+            ];
             let sum = |index: usize| {
                 cores
                     .iter()
@@ -368,6 +547,7 @@ impl Run<'_> {
                 .map(sum)
                 .chain([cpu.psi_io_us, cpu.read_bytes, cpu.reads, cpu.reads / 8])
                 .map(Value::Int)
+                .chain(tail)
                 .collect();
             writer
                 .tick(&TelemetryRow { tick, t, values }, &cores)
@@ -375,6 +555,24 @@ impl Run<'_> {
             t = t.plus(Duration::from_millis(100));
             tick += 1;
         }
+    }
+
+    /// The share of the tick that ends at `t` in which a stall holds everything up.
+    fn in_stall(&self, t: SessionNs) -> Option<f64> {
+        let (end, stall_s) = (t.as_secs_f64().rem_euclid(10.0), self.scenario.stall_s);
+        let start = end - 0.1;
+        let inside = (end.min(stall_s) - start.max(0.0)).max(0.0);
+        (stall_s > 0.0).then_some(inside / 0.1)
+    }
+
+    /// Bytes read within a tick.
+    fn reads(&mut self, t: SessionNs, iowait: f64) -> u64 {
+        let bytes = match self.scenario.pressure {
+            Some(mb_s) => mb_s(self.arm(), self.users) * 100_000.0,
+            None => iowait * 40_000_000.0,
+        };
+        let noise = 0.5 + self.uniform();
+        (bytes * self.in_stall(t).map_or(noise, |share| 10.0 * share)) as u64
     }
 
     fn tick_cores(&mut self, t: SessionNs, cpu: &mut CpuClock, iowait: f64) -> Vec<CoreRow> {

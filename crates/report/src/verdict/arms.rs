@@ -1,0 +1,301 @@
+//! The verdict of a comparison of arms: LoRA storms, a neighbour, tiers, eviction under a server.
+
+use super::{Concluded, Findings, limits};
+use crate::{
+    Analysis, ArmEffect, HostFigure, HostMeans, Metric,
+    arms::Blocks,
+    figure::{percent, plain},
+    stats::Percentile,
+};
+use record::VerdictKind;
+
+pub(super) fn compare(analysis: &Analysis, blocks: &Blocks, findings: &mut Findings) -> Concluded {
+    let effects = strongest(analysis, blocks);
+    for effect in &effects {
+        said(effect, findings);
+    }
+    let bytes: Vec<Reads> = blocks
+        .others
+        .iter()
+        .map(|arm| Reads::of(blocks, arm))
+        .collect();
+    for reads in &bytes {
+        reads.said(findings);
+    }
+    if let Some(concluded) = nothing_read(blocks, &bytes) {
+        return concluded;
+    }
+    let enough = |it: &&&ArmEffect| it.effect.pairs >= limits::PAIRS;
+    let usable: Vec<&ArmEffect> = effects.iter().filter(enough).copied().collect();
+    if usable.is_empty() {
+        return few_pairs(blocks);
+    }
+    // Bonferroni: of several figures without an effect, one seems clear more often than one alone.
+    let sure = |it: &&&ArmEffect| {
+        let p_value = it.effect.p_value.unwrap_or(1.0) * usable.len() as f64;
+        it.effect.ratio >= limits::LEAST_RATIO && p_value <= 0.05
+    };
+    let clear = usable.iter().filter(sure);
+    let worst = clear.max_by(|a, b| a.effect.ratio.total_cmp(&b.effect.ratio));
+    match worst {
+        None => no_effect(&usable, blocks),
+        Some(worst) => {
+            let reads = bytes.iter().find(|reads| reads.arm == worst.arm);
+            with_effect(worst, reads, &usable)
+        }
+    }
+}
+
+/// Each arm's effect on the figures that decide: the median and the tail of TTFT, and the median
+/// of e2e, over all users where the session has several. Few, since each further one makes all of
+/// them less sure.
+fn strongest<'a>(analysis: &'a Analysis, blocks: &Blocks) -> Vec<&'a ArmEffect> {
+    let together = blocks.users().len() > 1;
+    let all: Vec<&ArmEffect> = analysis
+        .effects
+        .iter()
+        .filter(|it| it.users.is_none() == together)
+        .collect();
+    let pairs = |it: &ArmEffect| it.effect.pairs;
+    let mut chosen = Vec::new();
+    for arm in &blocks.others {
+        let of = |metric, percentile| {
+            let mut all = all.iter().copied();
+            all.find(|it| it.arm == *arm && (it.metric, it.percentile) == (metric, percentile))
+        };
+        let median = of(Metric::Ttft, Percentile::P50);
+        let most = median.map_or(0, pairs);
+        // The highest percentile that every block supports.
+        let tails = [Percentile::P99, Percentile::P95, Percentile::P90];
+        let tail = tails
+            .into_iter()
+            .filter_map(|percentile| of(Metric::Ttft, percentile))
+            .find(|it| pairs(it) == most);
+        let whole = of(Metric::E2e, Percentile::P50);
+        chosen.extend(median.into_iter().chain(tail).chain(whole));
+    }
+    chosen
+}
+
+pub(crate) fn name(metric: Metric, percentile: Percentile) -> String {
+    let metric = match metric {
+        Metric::Ttft => "TTFT",
+        Metric::E2e => "e2e",
+        other => other.name().trim_end_matches("_ms"),
+    };
+    format!("{metric} {percentile}")
+}
+
+fn change(ratio: f64) -> String {
+    let pct = (ratio - 1.0) * 100.0;
+    let sign = if pct > 0.0 { "+" } else { "" };
+    format!("{sign}{}", percent(pct).replace('-', "−"))
+}
+
+fn said(effect: &ArmEffect, findings: &mut Findings) {
+    let it = &effect.effect;
+    let interval = it.interval.map_or("no interval".to_owned(), |[low, high]| {
+        format!("95 % {} to {}", change(low), change(high))
+    });
+    let detectable = it.detectable.map_or(String::new(), |least| {
+        format!("; {} would have been seen", change(least))
+    });
+    let words = format!(
+        "{} against {}, {}: {} ({interval}, {} pairs{detectable})",
+        effect.arm,
+        effect.against,
+        name(effect.metric, effect.percentile),
+        change(it.ratio),
+        it.pairs
+    );
+    findings.reason("PAIRED_EFFECT", Some((it.ratio - 1.0) * 100.0), words);
+}
+
+/// What an arm reads beyond the baseline.
+struct Reads {
+    arm: String,
+    device_mb_s: Option<[f64; 2]>,
+    server_mb_s: Option<[f64; 2]>,
+    device_bytes: Option<f64>,
+}
+
+impl Reads {
+    fn of(blocks: &Blocks, arm: &str) -> Self {
+        let pooled = |arm: &str| HostMeans::pooled(blocks.runs(arm).map(|run| &run.host));
+        let (base, other) = (pooled(&blocks.baseline), pooled(arm));
+        let both = |figure| Some([base.get(figure)?, other.get(figure)?]);
+        let seconds: f64 = blocks
+            .runs(arm)
+            .filter_map(|run| Some(run.summary.as_ref()?.duration_s))
+            .sum();
+        Self {
+            arm: arm.to_owned(),
+            device_mb_s: both(HostFigure::ReadMbS),
+            server_mb_s: both(HostFigure::ServerReadMbS).or(both(HostFigure::CgroupReadMbS)),
+            device_bytes: other
+                .get(HostFigure::ReadMbS)
+                .map(|rate| rate * 1e6 * seconds),
+        }
+    }
+
+    fn said(&self, findings: &mut Findings) {
+        if let Some([base, arm]) = self.device_mb_s {
+            let words = format!(
+                "the device is read at {} MB/s in {}, {} MB/s in the baseline",
+                plain(arm),
+                self.arm,
+                plain(base)
+            );
+            findings.reason("DEVICE_READS", Some(arm), words);
+        }
+        if let Some([base, arm]) = self.server_mb_s {
+            let words = format!(
+                "the server reads {} MB/s in {}, {} MB/s in the baseline",
+                plain(arm),
+                self.arm,
+                plain(base)
+            );
+            findings.reason("SERVER_READS", Some(arm), words);
+        }
+    }
+
+    /// Whether the arm's reads exceed the baseline's by enough to matter, and are the server's.
+    fn rise(&self) -> (Option<bool>, Option<bool>) {
+        let rises = |[base, arm]: [f64; 2]| arm - base >= limits::READS_MB_S && arm >= 1.5 * base;
+        let owned = self
+            .device_mb_s
+            .zip(self.server_mb_s)
+            .map(|(device, server)| {
+                let [device, server] = [device, server].map(|[base, arm]| arm - base);
+                device > 0.0 && server >= limits::OWNED * device
+            });
+        (self.device_mb_s.map(rises), owned)
+    }
+}
+
+/// Evicted under a running server, and nothing was read back: the weights are in memory already.
+fn nothing_read(blocks: &Blocks, bytes: &[Reads]) -> Option<Concluded> {
+    let cold = bytes.iter().find(|reads| reads.arm == super::h1::COLD)?;
+    let read = cold.device_bytes?;
+    let [_, server] = cold.server_mb_s.unwrap_or_default();
+    // Less than a tenth of a megabyte a second is housekeeping.
+    let rate = cold.device_mb_s.map_or(0.0, |[_, arm]| arm);
+    (rate < limits::READS_MB_S / 10.0 && server < limits::READS_MB_S / 10.0).then(|| Concluded {
+        kind: VerdictKind::NoEffect,
+        decision_grade: true,
+        found: format!(
+            "Evicting the model’s files under the running server changes nothing: bytes read = {} MB in all cold runs together.",
+            plain((read / 1e6).round())
+        ),
+        sure: format!(
+            "{} cold runs; a server that holds its weights in memory has nothing to read again.",
+            blocks.runs(super::h1::COLD).count()
+        ),
+        would_change: "A server that maps its files and keeps no copy of its own.".to_owned(),
+        to_try: "H1 with a target that may be restarted: it measures what a cold start costs.".to_owned(),
+    })
+}
+
+fn few_pairs(blocks: &Blocks) -> Concluded {
+    Concluded {
+        kind: VerdictKind::Inconclusive,
+        decision_grade: false,
+        found: format!(
+            "Too few blocks hold both {} and another arm to tell an effect from chance.",
+            blocks.baseline
+        ),
+        sure: String::new(),
+        would_change: "Three blocks or more in which both arms were measured to their end."
+            .to_owned(),
+        to_try: "More repeats, or resume the session.".to_owned(),
+    }
+}
+
+fn no_effect(usable: &[&ArmEffect], blocks: &Blocks) -> Concluded {
+    let medians = usable.iter().filter(|it| it.percentile == Percentile::P50);
+    let bound = |it: &&&ArmEffect| it.effect.interval.map_or(f64::INFINITY, |[_, high]| high);
+    let widest = medians.max_by(|a, b| bound(a).total_cmp(&bound(b)));
+    let words = widest.map_or(String::new(), |it| {
+        let detectable = it.effect.detectable.map_or(String::new(), |least| {
+            format!(
+                ", and {} would have been seen four times in five",
+                change(least)
+            )
+        });
+        format!(
+            ": {} changes by {} at most{detectable}",
+            name(it.metric, it.percentile),
+            change(bound(&it).max(1.0))
+        )
+    });
+    let faster = usable
+        .iter()
+        .any(|it| it.effect.interval.is_some_and(|[_, high]| high < 1.0));
+    Concluded {
+        kind: VerdictKind::NoEffect,
+        decision_grade: !faster,
+        found: format!(
+            "{} cost no latency that shows against {}{words}.",
+            blocks.others.join(" and "),
+            blocks.baseline
+        ),
+        sure: if faster {
+            "An arm is even faster than the baseline: look for an effect of order.".to_owned()
+        } else {
+            "Pairs of blocks, each arm in both orders; the bound is the upper end of the 95 % interval.".to_owned()
+        },
+        would_change: "More of what the arm does (adapters, neighbours, context), or more repeats for a smaller effect.".to_owned(),
+        to_try: "Nothing on account of this: the arm is not what holds the server back.".to_owned(),
+    }
+}
+
+fn with_effect(worst: &ArmEffect, reads: Option<&Reads>, usable: &[&ArmEffect]) -> Concluded {
+    let [low, high] = worst.effect.interval.unwrap_or([1.0; 2]);
+    let what = format!(
+        "{} makes {} {} longer than {} does (95 % {} to {})",
+        worst.arm,
+        name(worst.metric, worst.percentile),
+        percent((worst.effect.ratio - 1.0) * 100.0),
+        worst.against,
+        change(low),
+        change(high)
+    );
+    let sure = format!(
+        "{} pairs, each within one block; p = {} after allowing for the {} figures that were compared.",
+        worst.effect.pairs,
+        plain(worst.effect.p_value.unwrap_or(1.0) * usable.len() as f64),
+        usable.len()
+    );
+    let (rises, owned) = reads.map_or((None, None), Reads::rise);
+    let of = |kind, decision_grade, tail: &str, change: &str, to_try: &str| Concluded {
+        kind,
+        decision_grade,
+        found: format!("{what}{tail}"),
+        sure: sure.clone(),
+        would_change: change.to_owned(),
+        to_try: to_try.to_owned(),
+    };
+    match (rises, owned) {
+        (Some(true), Some(true)) => of(
+            VerdictKind::StorageBound,
+            true,
+            ", and the server reads more from the device in it: the storage costs the time.",
+            "The same arm from a device or cache that is faster, without the effect.",
+            "Keep what the arm reads in memory, or put it on a faster device, and compare again.",
+        ),
+        (Some(false), _) => of(
+            VerdictKind::ComputeBound,
+            true,
+            ", but reads nothing more from the device: the cost is the server’s work, not storage.",
+            "Reads that rise in the arm.",
+            "Look at the server’s handling of it: batching, kernels, memory copies.",
+        ),
+        _ => of(
+            VerdictKind::Inconclusive,
+            false,
+            "; whether by storage cannot be told, since the server’s own reads were not recorded.",
+            "Device reads, and the server’s share of them, in each arm.",
+            "Name the server’s process to the target so that its reads are watched.",
+        ),
+    }
+}
