@@ -24,6 +24,7 @@ mod sampler;
 mod schedule;
 mod urgency;
 
+pub mod block_latency;
 pub mod device;
 pub mod doctor;
 pub mod gauges;

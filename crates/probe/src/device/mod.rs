@@ -38,6 +38,14 @@ pub(crate) fn real_disk_ids(roots: &Roots) -> Vec<DeviceId> {
     ids.collect()
 }
 
+/// The name of the device with these numbers; the numbers themselves if there is none now.
+pub(crate) fn name_of(roots: &Roots, major: u32, minor: u32) -> String {
+    let numbers = format!("{major}:{minor}");
+    let link = roots.sys.join("dev/block").join(&numbers);
+    let folder = std::fs::canonicalize(link);
+    folder.map_or(numbers, |folder| sysfs::name(&folder))
+}
+
 /// Whether the name is a whole device's, not a partition's.
 pub(crate) fn is_whole(roots: &Roots, name: &str) -> bool {
     sysfs::by_name(roots, name).is_some_and(|located| located.partition.is_none())

@@ -1,0 +1,98 @@
+//! Block latency in a real kernel: every request of this process is counted once.
+//!
+//! It runs where the kernel lets it: as root, with tracefs mounted.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use probe::{
+    Roots,
+    block_latency::{BlockLatency, Histogram, Kind, Latencies},
+    device,
+};
+use std::{
+    alloc::{Layout, alloc_zeroed, dealloc},
+    fs::{File, OpenOptions},
+    io::Write,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    slice,
+};
+
+const BLOCK: usize = 4096;
+const BLOCKS: u64 = 512;
+
+#[test]
+fn every_read_of_this_process_is_counted_once() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("blocks");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(&vec![7; BLOCK * BLOCKS as usize]).unwrap();
+    file.sync_all().unwrap();
+    let roots = Roots::default();
+    let Some(disk) = device::resolve(&roots, &path).name else {
+        eprintln!("skipped: {} is on no drive", path.display());
+        return;
+    };
+    let watch = match BlockLatency::start(&roots) {
+        Ok(watch) => watch,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return;
+        }
+    };
+    let before = watch.read().unwrap();
+    read_around_the_cache(&path, BLOCKS);
+    let between = watch.read().unwrap().since(&before);
+    let own = own_reads(&between, &disk).expect("this process has read");
+    // The file system may have looked up where the file's blocks are.
+    assert!((BLOCKS..BLOCKS + 16).contains(&own.count()), "{between:?}");
+    assert!(own.quantile(0.0).unwrap().from_ns > 0);
+    assert!(own.quantile(1.0).unwrap().until_ns < 60_000_000_000);
+    assert!(own.process.is_some());
+    assert_eq!(between.uncounted, 0);
+    assert!(between.of(&disk, Kind::Read).count() >= own.count());
+    if let Some(cost) = watch.cost() {
+        assert!(cost.runs >= 2 * BLOCKS, "{cost:?}");
+        assert!(!cost.time.is_zero());
+    }
+
+    drop(watch);
+    let again = BlockLatency::start(&roots).unwrap().read().unwrap();
+    let counted = own_reads(&again, &disk).map_or(0, Histogram::count);
+    assert_eq!(counted, 0, "a new start counts from nothing");
+}
+
+fn own_reads<'a>(latencies: &'a Latencies, disk: &str) -> Option<&'a Histogram> {
+    let mut histograms = latencies.histograms.iter();
+    histograms.find(|histogram| {
+        histogram.device == disk
+            && histogram.kind == Kind::Read
+            && histogram.pid == Some(std::process::id())
+    })
+}
+
+/// Reads block after block, one at a time, from the drive itself.
+fn read_around_the_cache(path: &Path, blocks: u64) {
+    const O_DIRECT: i32 = nix::libc::O_DIRECT;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_DIRECT)
+        .open(path)
+        .unwrap();
+    let layout = Layout::from_size_align(BLOCK, BLOCK).unwrap();
+    // SAFETY: the layout is of more than no bytes.
+    #[expect(unsafe_code, reason = "direct reads need aligned memory")]
+    let start = unsafe { alloc_zeroed(layout) };
+    assert!(!start.is_null());
+    // SAFETY: `BLOCK` bytes were allocated there and zeroed, and nobody else has them.
+    #[expect(unsafe_code, reason = "direct reads need aligned memory")]
+    let block = unsafe { slice::from_raw_parts_mut(start, BLOCK) };
+    for number in 0..blocks {
+        file.read_exact_at(block, number * BLOCK as u64).unwrap();
+        assert_eq!(block[0], 7);
+    }
+    // SAFETY: it was allocated with this layout, and `block` is not used again.
+    #[expect(unsafe_code, reason = "direct reads need aligned memory")]
+    unsafe {
+        dealloc(start, layout);
+    }
+}
