@@ -276,6 +276,37 @@ mod tests {
     }
 
     #[test]
+    fn threads_work_at_the_same_time() {
+        const DEPTH: u32 = 3;
+        let (done, completions) = mpsc::channel();
+        let all = std::sync::Barrier::new(DEPTH as usize);
+        // Nobody passes until as many requests as the queue is deep have been served.
+        let on_done: OnDone = Box::new(move |completion| {
+            all.wait();
+            done.send(completion).unwrap();
+        });
+        let config = QueueConfig {
+            io: IoEngine::Threads,
+            depth: DEPTH,
+            ..QueueConfig::default()
+        };
+        let file = tempfile::tempfile().unwrap();
+        let queue = DiskQueue::start(file, Path::new("t"), config, on_done).unwrap();
+        for ticket in 0..DEPTH.into() {
+            assert!(queue.submit(Request {
+                ticket,
+                direction: Direction::Write,
+                offset: 0,
+                buffer: Buffer::new(LEN).unwrap(),
+            }));
+        }
+        for _ in 0..DEPTH {
+            let completion = completions.recv_timeout(Duration::from_secs(60));
+            completion.expect("one at a time").result.unwrap();
+        }
+    }
+
+    #[test]
     fn threads_read_what_they_wrote() {
         round_trip(IoEngine::Threads);
     }

@@ -22,9 +22,10 @@ pub(super) fn start(
             let shared = Arc::clone(&shared);
             let work = move || {
                 let (inbox, file, on_done) = &*shared;
-                // One thread waits in the lock for the next request, the others for the lock.
-                while let Ok(request) = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv()
-                {
+                // One thread waits in the lock for the next request, the others for the lock. It is a
+                // function so that the lock is given back before the request is served.
+                let next = || inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(request) = next() {
                     on_done(serve(file, request, config.read_delay));
                 }
             };
