@@ -51,6 +51,7 @@ struct Counts {
     lora: Option<LoraInUse>,
     steps: u64,
     lateness: Duration,
+    held_up: Duration,
     loaded: Option<LoadReport>,
     paged_bytes: u64,
     paged_wait: Duration,
@@ -80,6 +81,11 @@ impl Meters {
         let mut counts = self.lock();
         counts.steps += 1;
         counts.lateness += late;
+    }
+
+    /// Time was anchored anew: all later steps end this much later.
+    pub(crate) fn held_up(&self, span: Duration) {
+        self.lock().held_up += span;
     }
 
     /// The weights are in memory.

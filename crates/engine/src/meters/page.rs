@@ -78,6 +78,11 @@ pub(super) fn render(counts: &Counts, facts: &Facts<'_>) -> String {
         "How late steps ended in all: the engine's own error.",
         counts.lateness.as_secs_f64(),
     );
+    page.counter(
+        "spillpoint:step_held_up_seconds_total",
+        "By how much steps began after the end of the one before, where the machine held them up.",
+        counts.held_up.as_secs_f64(),
+    );
     page.weights(counts);
     if let Some(tier) = &counts.tier {
         page.tier(tier, &counts.tally);

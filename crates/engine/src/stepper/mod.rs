@@ -136,7 +136,10 @@ impl Stepper {
             let was_stalled = self.stalled;
             self.take_commands()?;
             let now = MonoNs::now();
-            if was_stalled || now.since(due) > LATE {
+            if was_stalled {
+                due = now;
+            } else if now.since(due) > LATE {
+                self.meters.held_up(now.since(due));
                 due = now;
             }
             due = self.step(due)?;
