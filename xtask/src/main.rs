@@ -7,6 +7,7 @@ mod bench;
 mod commands;
 mod llama_server;
 mod test;
+mod tools;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

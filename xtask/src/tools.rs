@@ -1,0 +1,175 @@
+//! Programs that some tests compare Spillpoint with, from Debian's archive.
+//!
+//! They are installed where that is possible (Debian, root) and the tests that need them are left
+//! out, with a word, where it is not.
+
+use crate::commands::{root, run};
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A program that a test needs, and its package.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+/// What real I/O is made with and sampled by.
+const MEASURING: &[Tool] = &[
+    tool("fio", "fio"),
+    tool("iostat", "sysstat"),
+    tool("mpstat", "sysstat"),
+];
+
+/// What boots a guest with an NVMe drive.
+const GUEST: &[Tool] = &[
+    tool("qemu-system-x86_64", "qemu-system-x86"),
+    tool("busybox", "busybox-static"),
+    tool("cpio", "cpio"),
+];
+
+/// What shows a report as its reader sees it.
+const BROWSER: &[Tool] = &[tool("chromium", "chromium")];
+
+/// What there is, for the tests' environment.
+pub(crate) struct Tools {
+    pub(crate) measuring: bool,
+    pub(crate) browser: bool,
+    /// An unpacked kernel, and all else that a guest needs.
+    pub(crate) guest_kernel: Option<PathBuf>,
+}
+
+impl Tools {
+    /// Installs what is missing, and says what is still missing.
+    pub(crate) fn install() -> Self {
+        let mut apt = Apt::default();
+        Self {
+            measuring: apt.have("comparisons with fio and sysstat", MEASURING),
+            browser: apt.have("the report in a browser", BROWSER),
+            guest_kernel: apt.guest_kernel(),
+        }
+    }
+}
+
+/// Debian's installer, its lists fetched once.
+#[derive(Default)]
+struct Apt {
+    updated: bool,
+}
+
+impl Apt {
+    fn have(&mut self, purpose: &str, tools: &[Tool]) -> bool {
+        match self.install(tools) {
+            Ok(()) => true,
+            Err(error) => {
+                tell(&format!("left out: {purpose}: {error:#}"));
+                false
+            }
+        }
+    }
+
+    fn install(&mut self, tools: &[Tool]) -> Result<()> {
+        let missing: Vec<_> = tools
+            .iter()
+            .filter(|tool| !is_there(tool.program))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let packages = missing.iter().map(|tool| tool.package);
+        self.get(&["install", "--yes", "--no-install-recommends"], packages)?;
+        match tools.iter().find(|tool| !is_there(tool.program)) {
+            Some(tool) => bail!("{} is still not there", tool.program),
+            None => Ok(()),
+        }
+    }
+
+    fn get<'a>(&mut self, args: &[&str], names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let apt = || {
+            let mut apt = Command::new("apt-get");
+            apt.arg("--quiet=2")
+                .env("DEBIAN_FRONTEND", "noninteractive");
+            apt
+        };
+        if !self.updated {
+            run(apt().arg("update")).context("Debian's package lists are needed (as root)")?;
+            self.updated = true;
+        }
+        run(apt().args(args).args(names))
+    }
+
+    fn guest_kernel(&mut self) -> Option<PathBuf> {
+        if !self.have("an NVMe drive in a guest", GUEST) {
+            return None;
+        }
+        match self.unpack_kernel() {
+            Ok(tree) => Some(tree),
+            Err(error) => {
+                tell(&format!("left out: an NVMe drive in a guest: {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// A kernel to boot, unpacked and not installed. Debian's ordinary one: its cloud kernels
+    /// lack hwmon.
+    fn unpack_kernel(&mut self) -> Result<PathBuf> {
+        let tree = root().join(".realserver/guest-kernel");
+        if tree.join("boot").is_dir() {
+            return Ok(tree);
+        }
+        let package = kernel_package()?;
+        let fresh = root().join(".realserver/guest-kernel.new");
+        let _ = fs::remove_dir_all(&fresh);
+        fs::create_dir_all(&fresh).with_context(|| format!("cannot make {}", fresh.display()))?;
+        run(Command::new("apt-get")
+            .args(["--quiet=2", "download", &package])
+            .current_dir(&fresh))?;
+        let archive = only_file(&fresh)?;
+        run(Command::new("dpkg-deb")
+            .arg("--extract")
+            .args([&archive, &fresh]))?;
+        fs::remove_file(&archive)
+            .with_context(|| format!("cannot remove {}", archive.display()))?;
+        // Last, so that an unpacking that was cut short is made again.
+        fs::rename(&fresh, &tree).with_context(|| format!("cannot make {}", tree.display()))?;
+        Ok(tree)
+    }
+}
+
+/// The package that `linux-image-amd64` stands for today.
+fn kernel_package() -> Result<String> {
+    let output = Command::new("apt-cache")
+        .args(["depends", "linux-image-amd64"])
+        .output()
+        .context("cannot start apt-cache")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.trim().strip_prefix("Depends: linux-image-"))
+        .map(|version| format!("linux-image-{version}"))
+        .context("Debian's archive names no kernel")
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entry = fs::read_dir(folder)?
+        .next()
+        .context("nothing was fetched")?;
+    Ok(entry?.path())
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[expect(clippy::print_stderr, reason = "a chore talks to the one who runs it")]
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
