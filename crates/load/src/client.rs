@@ -1,11 +1,12 @@
 //! One request over one connection: the step between the socket and the pure exchange.
 
 use crate::{
-    connection::{Connection, Got, Reader},
+    connection::{Connection, Endpoint, Got, Reader},
     dialect::Api,
     exchange::{Exchange, Failed, Progress},
     live::Live,
     target::Target,
+    tls::Tls,
 };
 use record::Failure;
 use std::{
@@ -30,19 +31,21 @@ pub(crate) struct Link {
 
 impl Link {
     /// Opens the connection ahead of the first request. A failure shows when it is used.
-    pub(crate) async fn open(&mut self, address: SocketAddr) {
-        self.connection = Connection::open(address).await.ok();
+    pub(crate) async fn open(&mut self, endpoint: Endpoint<'_>) {
+        self.connection = Connection::open(endpoint).await.ok();
     }
 
     /// The connection if it can still be used, else a fresh one.
-    async fn take(&mut self, address: SocketAddr) -> Result<Connection, Failed> {
-        if let Some(open) = self.connection.take().filter(Connection::is_idle_and_open) {
+    async fn take(&mut self, endpoint: Endpoint<'_>) -> Result<Connection, Failed> {
+        if let Some(mut open) = self.connection.take()
+            && open.is_idle_and_open()
+        {
             return Ok(open);
         }
-        Connection::open(address).await.map_err(|error| {
+        Connection::open(endpoint).await.map_err(|error| {
             Failed::new(
                 Failure::Refused,
-                format!("no connection to {address}: {error}"),
+                format!("no connection to {}: {error}", endpoint.address),
             )
         })
     }
@@ -52,6 +55,7 @@ impl Link {
 #[derive(Debug)]
 pub(crate) struct Client {
     address: SocketAddr,
+    tls: Option<Tls>,
     api: Api,
     /// The part of the request head that is the same for all.
     head: Vec<u8>,
@@ -81,10 +85,19 @@ impl Client {
     pub(crate) fn new(target: &Target, live: Live) -> Self {
         Self {
             address: target.address,
+            tls: target.tls.clone(),
             api: target.api,
             head: target.request_head(),
             reader: Reader::new(),
             live,
+        }
+    }
+
+    /// Where its requests go.
+    pub(crate) fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint {
+            address: self.address,
+            tls: self.tls.as_ref(),
         }
     }
 
@@ -119,7 +132,7 @@ impl Client {
         note: &mut CallNote,
     ) -> Result<(), Failed> {
         loop {
-            let mut connection = link.take(self.address).await?;
+            let mut connection = link.take(self.endpoint()).await?;
             let reused = connection.carried > 0;
             let done = self.carry(&mut connection, call, exchange).await;
             let untouched = exchange.as_ref().is_none_or(Exchange::is_untouched);

@@ -9,13 +9,17 @@
 //! Acknowledgements are left as the kernel makes them, one a read. Delaying them would save a third
 //! of a token's cost, but a server that leaves Nagle's algorithm on would then send later.
 
-use crate::exchange::Stamp;
+use crate::{
+    exchange::Stamp,
+    tls::{Session, Tls},
+};
 use clock::{ClockPair, MonoNs};
 use nix::{
     cmsg_space,
+    errno::Errno,
     sys::socket::{
-        ControlMessageOwned, MsgFlags, RecvMsg, TimestampingFlag, Timestamps, recvmsg, setsockopt,
-        sockopt,
+        ControlMessageOwned, MsgFlags, RecvMsg, TimestampingFlag, Timestamps, recv, recvmsg,
+        setsockopt, sockopt,
     },
 };
 use record::StampSource;
@@ -159,10 +163,18 @@ fn kernel_stamp(message: &RecvMsg<()>) -> Option<u64> {
     (utc_ns != 0).then_some(utc_ns)
 }
 
+/// Where a server is, and whether TLS is spoken there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<&'a Tls>,
+}
+
 /// An open connection to the server.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
+    tls: Option<Box<Session>>,
     /// Requests that it has carried.
     pub(crate) carried: u32,
 }
@@ -176,24 +188,78 @@ pub(crate) enum Got<T> {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    pub(crate) async fn open(endpoint: Endpoint<'_>) -> io::Result<Self> {
+        let stream = TcpStream::connect(endpoint.address).await?;
         stream.set_nodelay(true)?;
         // Where it is refused, stamps come from user space, and every row says so.
         let _ = setsockopt(&stream, sockopt::Timestamping, &stamping_flags());
-        Ok(Self { stream, carried: 0 })
+        let mut connection = Self {
+            stream,
+            tls: None,
+            carried: 0,
+        };
+        if let Some(tls) = endpoint.tls {
+            connection.tls = Some(Box::new(connection.shake_hands(tls).await?));
+        }
+        Ok(connection)
+    }
+
+    async fn shake_hands(&self, tls: &Tls) -> io::Result<Session> {
+        let mut session = Session::new(tls)?;
+        let mut buffer = [0; 4 << 10];
+        loop {
+            self.flush(&mut session).await?;
+            if !session.is_handshaking() {
+                return Ok(session);
+            }
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => session.feed(&buffer[..bytes])?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
+        }
+    }
+
+    async fn flush(&self, session: &mut Session) -> io::Result<()> {
+        loop {
+            let outgoing = session.outgoing()?;
+            if outgoing.is_empty() {
+                return Ok(());
+            }
+            match self.stream.try_write(outgoing) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => session.sent(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stream.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Whether an idle connection can still carry a request: the peer has neither closed it nor
     /// sent anything that nobody asked for.
-    pub(crate) fn is_idle_and_open(&self) -> bool {
-        let mut byte = [0];
-        let peek = nix::sys::socket::recv(
-            self.stream.as_raw_fd(),
-            &mut byte,
-            MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT,
-        );
-        peek == Err(nix::errno::Errno::EAGAIN)
+    pub(crate) fn is_idle_and_open(&mut self) -> bool {
+        let mut bytes = [0; 4 << 10];
+        let fd = self.stream.as_raw_fd();
+        let Some(session) = &mut self.tls else {
+            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+            return recv(fd, &mut bytes[..1], flags) == Err(Errno::EAGAIN);
+        };
+        // TLS has things of its own to say, such as tickets.
+        loop {
+            let count = match recv(fd, &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return false,
+                Ok(count) => count,
+                Err(error) => return error == Errno::EAGAIN,
+            };
+            let said = session.feed(&bytes[..count]);
+            if !said.is_ok_and(<[u8]>::is_empty) || session.is_over() {
+                return false;
+            }
+        }
     }
 
     /// Sends head and body. `sending` is called with the time just before the first byte is handed
@@ -206,6 +272,13 @@ impl Connection {
     ) -> io::Result<()> {
         self.stream.writable().await?;
         self.carried += 1;
+        if let Some(mut session) = self.tls.take() {
+            session.encrypt(&[head, body])?;
+            sending(MonoNs::now());
+            let flushed = self.flush(&mut session).await;
+            self.tls = Some(session);
+            return flushed;
+        }
         sending(MonoNs::now());
         let mut done = 0;
         while done < head.len() + body.len() {
@@ -231,17 +304,25 @@ impl Connection {
         take: impl FnOnce(&[u8], Stamp) -> T,
     ) -> io::Result<Got<T>> {
         loop {
+            if self.tls.as_ref().is_some_and(|session| session.is_over()) {
+                return Ok(Got::Closed);
+            }
             self.stream.readable().await?;
             // The buffer is borrowed between two awaits only, so never twice.
             let mut reader = reader.borrow_mut();
             let received = self.receive(&mut reader);
-            match received {
+            let (bytes, stamp) = match received {
                 Ok((0, _)) => return Ok(Got::Closed),
-                Ok((bytes, stamp)) => {
-                    return Ok(Got::Bytes(take(&reader.buffer[..bytes], stamp)));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok((bytes, stamp)) => (&reader.buffer[..bytes], stamp),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
+            };
+            let Some(session) = &mut self.tls else {
+                return Ok(Got::Bytes(take(bytes, stamp)));
+            };
+            let plain = session.feed(bytes)?;
+            if !plain.is_empty() {
+                return Ok(Got::Bytes(take(plain, stamp.in_user_space())));
             }
         }
     }

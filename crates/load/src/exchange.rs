@@ -19,6 +19,17 @@ pub(crate) struct Stamp {
     pub(crate) source: StampSource,
 }
 
+impl Stamp {
+    /// The same, but of what only user space can tell.
+    pub(crate) fn in_user_space(self) -> Self {
+        Self {
+            arrival: self.read,
+            source: StampSource::User,
+            ..self
+        }
+    }
+}
+
 /// A request that failed, and why, in the server's or the system's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {

@@ -1,10 +1,11 @@
 //! A whole answer to a small request, for preflight: nothing here is measured.
 
 use crate::{
-    connection::{Connection, Got, Reader},
+    connection::{Connection, Endpoint, Got, Reader},
+    tls,
     wire::{BodyReader, HeadReader, HeadStep, WireError},
 };
-use std::{io, net::SocketAddr};
+use std::io;
 
 /// An answer.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum FetchError {
     Connect(io::Error),
     Broken(io::Error),
     NotHttp(WireError),
+    /// The reason why TLS is not spoken, or the server not trusted.
+    Tls(String),
 }
 
 impl From<WireError> for FetchError {
@@ -28,17 +31,22 @@ impl From<WireError> for FetchError {
     }
 }
 
+fn not_opened(error: io::Error) -> FetchError {
+    match tls::reason(&error) {
+        Some(reason) => FetchError::Tls(reason),
+        None => FetchError::Connect(error),
+    }
+}
+
 const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// Sends the request (head and body as they are) and collects the answer.
 pub(crate) async fn fetch(
-    address: SocketAddr,
+    endpoint: Endpoint<'_>,
     head: &[u8],
     body: &[u8],
 ) -> Result<Answer, FetchError> {
-    let mut connection = Connection::open(address)
-        .await
-        .map_err(FetchError::Connect)?;
+    let mut connection = Connection::open(endpoint).await.map_err(not_opened)?;
     let sent = connection.send(head, body, |_| {}).await;
     sent.map_err(FetchError::Broken)?;
     let reader = Reader::new();

@@ -27,6 +27,7 @@ mod live;
 mod phase;
 mod prompt;
 mod target;
+mod tls;
 #[cfg(test)]
 mod transcripts;
 mod users;
@@ -42,6 +43,7 @@ pub use target::{
     Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, load_adapter,
     preflight, token_pool, unload_adapter,
 };
+pub use tls::{Tls, TlsError};
 pub use workload::{
     Adapter, AdapterListError, AdapterPolicy, Adapters, BadLengths, LoraDialect, Reuse, TextError,
     Texts, TokenLengths, TraceShape, Workload,

@@ -135,7 +135,7 @@ impl Seat {
     async fn prepare(&mut self, shared: &Shared) {
         let order = self.order(shared);
         // A connection that can't be opened shows as a refused request.
-        let opening = self.link.open(shared.target.address);
+        let opening = self.link.open(shared.client.endpoint());
         let _ = timeout(OPEN_LIMIT, opening).await;
         self.next = Next::Ordered(order)
             .ready()

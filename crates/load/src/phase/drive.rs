@@ -100,7 +100,6 @@ async fn phase(setup: Setup) -> io::Result<Driven> {
 fn share(setup: Setup) -> Shared {
     Shared {
         client: Client::new(&setup.target, setup.live.clone()),
-        target: setup.target,
         phase: setup.phase,
         orders: setup.orders,
         clock: setup.clock,

@@ -6,7 +6,6 @@ use crate::{
     exchange::{Exchange, Failed},
     live::Live,
     prompt::{Composed, Order},
-    target::Target,
 };
 use clock::{MonoNs, SessionClock};
 use record::{Outcome, RequestRow, RequestTokens, Stage, StampSource};
@@ -20,10 +19,9 @@ use tokio::sync::Notify;
 /// What all users of a phase share, on the socket thread.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) target: Target,
     pub(crate) phase: Phase,
     pub(crate) orders: mpsc::Sender<Order>,
-    pub(super) client: Client,
+    pub(crate) client: Client,
     pub(super) clock: SessionClock,
     pub(super) live: Live,
     pub(super) rows: mpsc::Sender<(RequestRow, RequestTokens)>,

@@ -44,7 +44,7 @@ impl<'a> Desk<'a> {
             .map_or(OPENING_AT_ONCE, |cap| cap.get() as usize);
         for _ in 0..wanted.min(OPENING_AT_ONCE) {
             let mut link = Link::default();
-            link.open(shared.target.address).await;
+            link.open(shared.client.endpoint()).await;
             links.push(link);
         }
         let mut written = Written {

@@ -143,7 +143,7 @@ async fn tokenizers_ids(target: &Target) -> Option<Vec<u32>> {
     let head = target
         .url
         .post_head("/tokenize", target.api_key.as_ref(), body.len());
-    let asked = fetch(target.address, &head, &body);
+    let asked = fetch(target.endpoint(), &head, &body);
     let answer = timeout(TOKENIZER_LIMIT, asked).await.ok()?.ok()?;
     if answer.status != 200 {
         return None;

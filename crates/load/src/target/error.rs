@@ -1,7 +1,7 @@
 //! Why a server can't be measured, and what to do about it.
 
 use super::BaseUrl;
-use crate::dialect::Api;
+use crate::{dialect::Api, fetch::FetchError, tls::TlsError};
 use std::{io, time::Duration};
 
 /// Why a server can't be measured.
@@ -54,6 +54,20 @@ pub enum PreflightError {
         /// What came instead.
         reason: String,
     },
+    /// No TLS is spoken there, or the server is not who it should be.
+    #[error(
+        "{url}: no trusted TLS connection: {reason}; name the certificate of the authority that signed \
+         the server's (--ca-file), or use http:// if the port is a plain one"
+    )]
+    NotTrusted {
+        /// Which server.
+        url: BaseUrl,
+        /// What TLS says.
+        reason: String,
+    },
+    /// No TLS can be spoken from here.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An HTTP server, but no LLM server.
     #[error(
         "{url}: an HTTP server without /v1/models (it answered {status}: {words}); give the base URL \
@@ -149,4 +163,18 @@ pub enum PreflightError {
     /// No event queue could be had.
     #[error("can't start the client: {0}; free some files or memory and run again")]
     Start(io::Error),
+}
+
+impl PreflightError {
+    pub(super) fn of_fetch(url: BaseUrl, error: FetchError) -> Self {
+        match error {
+            FetchError::Connect(source) => Self::Refused { url, source },
+            FetchError::Broken(source) => Self::Broken { url, source },
+            FetchError::NotHttp(error) => Self::NotHttp {
+                url,
+                reason: error.to_string(),
+            },
+            FetchError::Tls(reason) => Self::NotTrusted { url, reason },
+        }
+    }
 }

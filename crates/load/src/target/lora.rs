@@ -1,13 +1,9 @@
 //! Adapters that a running server loads and gives up: vLLM and SGLang.
 
 use super::{PreflightError, Target, preflight::block_on};
-use crate::{
-    dialect::server_words,
-    fetch::{FetchError, fetch},
-    workload::Adapter,
-};
+use crate::{dialect::server_words, fetch::fetch, workload::Adapter};
 use serde::Serialize;
-use std::{io, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a server may take to read an adapter from a cold disk.
@@ -45,7 +41,7 @@ async fn ask(target: &Target, path: &str, named: &Named<'_>) -> Result<(), Prefl
     let head = target
         .url
         .post_head(path, target.api_key.as_ref(), body.len());
-    let asked = timeout(LIMIT, fetch(target.address, &head, &body)).await;
+    let asked = timeout(LIMIT, fetch(target.endpoint(), &head, &body)).await;
     let answer = match asked {
         Err(_) => {
             return Err(PreflightError::Timeout {
@@ -54,11 +50,7 @@ async fn ask(target: &Target, path: &str, named: &Named<'_>) -> Result<(), Prefl
                 limit: LIMIT,
             });
         }
-        Ok(Err(FetchError::Connect(source))) => {
-            return Err(PreflightError::Refused { url: url(), source });
-        }
-        Ok(Err(FetchError::Broken(source))) => return Err(broken(source)),
-        Ok(Err(FetchError::NotHttp(error))) => return Err(broken(io::Error::other(error))),
+        Ok(Err(error)) => return Err(PreflightError::of_fetch(url(), error)),
         Ok(Ok(answer)) => answer,
     };
     match answer.status {

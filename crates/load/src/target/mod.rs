@@ -14,7 +14,7 @@ pub use lora::{load_adapter, unload_adapter};
 pub use preflight::{Wish, preflight};
 pub use url::{BaseUrl, UrlError};
 
-use crate::dialect::Api;
+use crate::{connection::Endpoint, dialect::Api, tls::Tls};
 use std::{fmt, net::SocketAddr};
 
 /// A server that answered, and how to speak to it.
@@ -24,6 +24,8 @@ pub struct Target {
     pub url: BaseUrl,
     /// The address that answered there.
     pub address: SocketAddr,
+    /// How TLS is spoken there; None for plain http.
+    pub tls: Option<Tls>,
     /// The model that is asked, by the server's own name.
     pub model: String,
     /// The API that is spoken.
@@ -69,6 +71,13 @@ impl fmt::Debug for ApiKey {
 }
 
 impl Target {
+    pub(crate) fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint {
+            address: self.address,
+            tls: self.tls.as_ref(),
+        }
+    }
+
     /// The head of a streamed request, less id, length and end.
     pub(crate) fn request_head(&self) -> Vec<u8> {
         let path = self.api.path(&self.model);

@@ -2,8 +2,10 @@
 
 use super::{PreflightError, preflight::Wish};
 use crate::{
+    connection::Endpoint,
     dialect::server_words,
     fetch::{Answer, FetchError, fetch},
+    tls::Tls,
 };
 use serde::Deserialize;
 use std::{
@@ -13,7 +15,10 @@ use std::{
 use tokio::time::timeout;
 
 /// Connects to each of the host's addresses in turn and asks the first that answers.
-pub(super) async fn ask_models(wish: &Wish) -> Result<(SocketAddr, Answer), PreflightError> {
+pub(super) async fn ask_models(
+    wish: &Wish,
+    tls: Option<&Tls>,
+) -> Result<(SocketAddr, Answer), PreflightError> {
     let url = || wish.url.clone();
     let unresolved = |source| PreflightError::Unresolved { url: url(), source };
     let addresses: Vec<SocketAddr> = wish
@@ -26,18 +31,10 @@ pub(super) async fn ask_models(wish: &Wish) -> Result<(SocketAddr, Answer), Pref
     head.extend_from_slice(b"\r\n");
     let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match timeout(wish.timeout, fetch(address, &head, &[])).await {
+        match timeout(wish.timeout, fetch(Endpoint { address, tls }, &head, &[])).await {
             Ok(Ok(answer)) => return Ok((address, answer)),
             Ok(Err(FetchError::Connect(error))) => refused = error,
-            Ok(Err(FetchError::Broken(source))) => {
-                return Err(PreflightError::Broken { url: url(), source });
-            }
-            Ok(Err(FetchError::NotHttp(error))) => {
-                return Err(PreflightError::NotHttp {
-                    url: url(),
-                    reason: error.to_string(),
-                });
-            }
+            Ok(Err(error)) => return Err(PreflightError::of_fetch(url(), error)),
             Err(_) => {
                 return Err(PreflightError::Timeout {
                     url: url(),

@@ -10,9 +10,10 @@ use crate::{
     dialect::{Api, Ask, Prompt, write_body},
     exchange::{Exchange, Failed, Seen},
     live::Live,
+    tls::Tls,
 };
 use record::Failure;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tokio::runtime;
 
 /// What is wanted of a server.
@@ -26,6 +27,8 @@ pub struct Wish {
     pub api: Option<Api>,
     /// Sent as a bearer token.
     pub api_key: Option<ApiKey>,
+    /// Certificates (PEM) to trust beside the system's, for https.
+    pub ca_file: Option<PathBuf>,
     /// How long one answer may take.
     pub timeout: Duration,
 }
@@ -38,6 +41,7 @@ impl Wish {
             model: None,
             api: None,
             api_key: None,
+            ca_file: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -58,10 +62,15 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, PreflightError
 }
 
 async fn ask_all(wish: &Wish) -> Result<Target, PreflightError> {
-    let (address, answer) = ask_models(wish).await?;
+    let tls = match wish.url.is_https() {
+        true => Some(Tls::new(wish.url.endpoint().0, wish.ca_file.as_deref())?),
+        false => None,
+    };
+    let (address, answer) = ask_models(wish, tls.as_ref()).await?;
     let mut target = Target {
         url: wish.url.clone(),
         address,
+        tls,
         model: String::new(),
         api: Api::Completions,
         server: answer.server.clone(),
@@ -75,7 +84,7 @@ async fn ask_all(wish: &Wish) -> Result<Target, PreflightError> {
     };
     let no_list = answer.status != 200;
     let may_be_triton = wish.api == Some(Api::Triton) || (wish.api.is_none() && no_list);
-    if may_be_triton && let Some(model) = triton::find_model(wish, address).await {
+    if may_be_triton && let Some(model) = triton::find_model(wish, target.endpoint()).await {
         target.model = model?;
         target.server.get_or_insert_with(|| "triton".to_owned());
         return choose_api(target, &[Api::Triton], wish).await;

@@ -1,9 +1,8 @@
 //! Triton: it has no /v1/models, but a repository of models to ask for.
 
 use super::{PreflightError, preflight::Wish};
-use crate::fetch::fetch;
+use crate::{connection::Endpoint, fetch::fetch};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use tokio::time::timeout;
 
 /// The names under which the TensorRT-LLM backend's whole pipelines are served, the first preferred.
@@ -19,12 +18,12 @@ struct Entry {
 /// The model to ask there; None if it is no Triton.
 pub(super) async fn find_model(
     wish: &Wish,
-    address: SocketAddr,
+    endpoint: Endpoint<'_>,
 ) -> Option<Result<String, PreflightError>> {
     let head = wish
         .url
         .post_head("/v2/repository/index", wish.api_key.as_ref(), 2);
-    let answer = timeout(wish.timeout, fetch(address, &head, b"{}"))
+    let answer = timeout(wish.timeout, fetch(endpoint, &head, b"{}"))
         .await
         .ok()?
         .ok()?;

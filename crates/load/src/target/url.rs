@@ -2,9 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-/// `http://host[:port][/prefix]`. A `/v1` at the end, as OpenAI clients are given it, is taken off.
+/// `http://host[:port][/prefix]`, or `https://…`. A `/v1` at the end, as OpenAI clients are given it, is taken off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
+    https: bool,
     /// As in a URL: an IPv6 address in brackets.
     host: String,
     port: u16,
@@ -14,11 +15,8 @@ pub struct BaseUrl {
 /// Why a text is no base URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// TLS would put a layer between the socket and its timestamps.
-    #[error(
-        "{0:?}: https is not spoken yet; name the server's plain http port, or put a local proxy \
-         before it"
-    )]
+    /// This program was built without TLS.
+    #[error("{0:?}: this program was built without TLS; name the server's plain http port")]
     Https(String),
     /// Anything else.
     #[error("{0:?} is no server URL; write it like http://127.0.0.1:8000")]
@@ -31,6 +29,10 @@ pub enum UrlError {
 }
 
 impl BaseUrl {
+    pub(super) fn is_https(&self) -> bool {
+        self.https
+    }
+
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -48,7 +50,11 @@ impl BaseUrl {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+        let scheme = if self.https { "https" } else { "http" };
+        let Self {
+            host, port, prefix, ..
+        } = self;
+        write!(f, "{scheme}://{host}:{port}{prefix}")
     }
 }
 
@@ -57,22 +63,20 @@ impl FromStr for BaseUrl {
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let trimmed = text.trim();
-        let lower = trimmed.to_ascii_lowercase();
-        if lower.starts_with("https://") {
-            return Err(UrlError::Https(text.to_owned()));
-        }
         let not_a_url = || UrlError::NotAUrl(text.to_owned());
         // `127.0.0.1:8000` is what people type.
-        let rest = match lower.starts_with("http://") {
-            true => &trimmed["http://".len()..],
-            false if lower.contains("://") => return Err(not_a_url()),
-            false => trimmed,
+        let (scheme, rest) = trimmed.split_once("://").unwrap_or(("http", trimmed));
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" if cfg!(feature = "tls") => true,
+            "https" => return Err(UrlError::Https(text.to_owned())),
+            _ => return Err(not_a_url()),
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if authority.contains('@') {
             return Err(UrlError::Credentials);
         }
-        let (host, port) = host_and_port(authority).ok_or_else(not_a_url)?;
+        let (host, port) = host_and_port(authority, https).ok_or_else(not_a_url)?;
         let path = path.trim_end_matches('/');
         let prefix = path.strip_suffix("/v1").unwrap_or(path);
         let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
@@ -80,6 +84,7 @@ impl FromStr for BaseUrl {
             return Err(not_a_url());
         }
         Ok(Self {
+            https,
             host: host.to_owned(),
             port,
             prefix: prefix.to_owned(),
@@ -87,10 +92,11 @@ impl FromStr for BaseUrl {
     }
 }
 
-fn host_and_port(authority: &str) -> Option<(&str, u16)> {
+fn host_and_port(authority: &str, https: bool) -> Option<(&str, u16)> {
     let end_of_v6 = authority.find(']').map_or(0, |at| at + 1);
     let (host, port) = match authority[end_of_v6..].rfind(':') {
         Some(at) => authority.split_at(end_of_v6 + at),
+        None if https => (authority, ":443"),
         None => (authority, ":80"),
     };
     let port = port.strip_prefix(':')?.parse().ok()?;
@@ -113,6 +119,8 @@ mod tests {
             ("http://h:1/llm/v1", "http://h:1/llm"),
             ("localhost:8080", "http://localhost:8080"),
             ("http://[::1]:9", "http://[::1]:9"),
+            #[cfg(feature = "tls")]
+            ("HTTPS://spark/v1", "https://spark:443"),
         ];
         for (text, want) in cases {
             let url: BaseUrl = text.parse().unwrap();
@@ -125,6 +133,7 @@ mod tests {
     #[test]
     fn what_is_no_url_is_refused_with_the_remedy() {
         let refused = |text: &str| text.parse::<BaseUrl>().unwrap_err();
+        #[cfg(not(feature = "tls"))]
         assert!(matches!(refused("https://h:1"), UrlError::Https(_)));
         assert_eq!(refused("http://u:p@h:1"), UrlError::Credentials);
         for text in [

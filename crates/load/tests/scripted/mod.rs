@@ -134,6 +134,7 @@ pub(crate) fn target(address: SocketAddr) -> Target {
     Target {
         url: format!("http://{address}").parse().unwrap(),
         address,
+        tls: None,
         model: "m".to_owned(),
         api: load::Api::Completions,
         server: None,
