@@ -4,6 +4,7 @@
 //!
 //! Each rate is measured twice: on this host, and on the /proc and /sys of a machine of 20 cores,
 //! which lie in plain files: what the kernel does to make the text of its own is not in these.
+//! Block latency is measured apart: it costs per request to a drive, not per tick.
 //!
 //! `cargo xtask bench probe [SECONDS]`
 
@@ -13,7 +14,9 @@ use nix::{
     time::{ClockId, clock_gettime},
 };
 use probe::{
-    Probes, Roots, SampleInterval, Sampled, Sampler, device, gpu,
+    Probes, Roots, SampleInterval, Sampled, Sampler,
+    block_latency::BlockLatency,
+    device, gpu,
     metrics::{Format, Poller, Source},
     page_cache::Files,
     server,
@@ -21,8 +24,10 @@ use probe::{
 use record::{Host, ServerWriter, TelemetryWriter, Value};
 use std::{
     error::Error,
+    fs::OpenOptions,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -58,6 +63,7 @@ fn main() -> Outcome<()> {
             println!("{name:10} {}", cost.line(hz));
         }
     }
+    println!("{}", block_latency());
     println!(
         "targets: under 0.5 % of a core at 10 Hz and under 3 % at 100 Hz, p99 under 1000 us on an \
          idle machine\nbeside: {} together, of a core, their start included",
@@ -173,6 +179,43 @@ fn every_sensor(roots: &Roots) -> Outcome<Probes> {
         Ok(gpus) => probes.with_gpus(&gpus),
         Err(_) => probes,
     })
+}
+
+/// What timing every request to the drive costs: nothing but its two programs in the kernel.
+fn block_latency() -> String {
+    let measured = || -> Outcome<String> {
+        let watch = BlockLatency::start(&Roots::default())?;
+        let (began, reads) = (MonoNs::now(), read_around_the_cache()?);
+        let wall = MonoNs::now().since(began);
+        let cost = watch.cost().ok_or("the kernel counts no programs' cost")?;
+        Ok(format!(
+            "{:.0} ns a program, two a request; {reads} reads of 4 KiB at {:.0} reads/s",
+            cost.time.as_nanos() as f64 / cost.runs as f64,
+            f64::from(reads) / wall.as_secs_f64(),
+        ))
+    };
+    match measured() {
+        Ok(cost) => format!("block latency: {cost}"),
+        Err(why_not) => format!("block latency: off: {why_not}"),
+    }
+}
+
+/// Reads this program from its drive, several times over; gives the number of reads.
+fn read_around_the_cache() -> Outcome<u32> {
+    const BLOCK: usize = 4096;
+    const READS: u32 = 20_000;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(nix::libc::O_DIRECT);
+    let file = options.open(std::env::current_exe()?)?;
+    let blocks = file.metadata()?.len() / BLOCK as u64;
+    // Direct reads need aligned memory.
+    let mut room = vec![0; 2 * BLOCK];
+    let start = room.as_ptr().align_offset(BLOCK);
+    for number in 0..READS {
+        let at = u64::from(number) % blocks * BLOCK as u64;
+        file.read_exact_at(&mut room[start..start + BLOCK], at)?;
+    }
+    Ok(READS)
 }
 
 /// A server that answers with its metrics, and the CPU time of its own thread, in nanoseconds.

@@ -1,11 +1,15 @@
 //! Looks at one NVMe drive with everything that this crate has for it, reads from it, and checks
-//! the controller's count of the bytes against the block layer's.
+//! the controller's count of the bytes against the block layer's, and the count of the latency
+//! histograms against the block layer's requests.
 //!
-//! `nvme_check /dev/nvme0n1 MIB`, as root. Ends with `AGREES` or `DIFFERS`.
+//! `nvme_check /dev/nvme0n1 MIB`, as root with tracefs mounted. Says `AGREES` or `DIFFERS` of the bytes, and
+//! `AGREE` or `DIFFER` of the requests.
 
 use clock::SessionClock;
 use probe::{
-    Probes, Roots, SampleInterval, Sampler, device,
+    Probes, Roots, SampleInterval, Sampler,
+    block_latency::{BlockLatency, Kind},
+    device,
     nvme::{self, SmartDelta},
 };
 use record::{Column, Device, DeviceUnderTest, Value};
@@ -26,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let before = nvme::read(&roots, &disk)?;
     println!("{before:?}");
-    let block_bytes = sample_reading(&roots, &under_test, &disk, mib)?;
+    let latency = BlockLatency::start(&roots)?;
+    let (block_bytes, requests) = sample_reading(&roots, &under_test, &disk, mib)?;
+    let latencies = latency.read()?;
     let after = nvme::read(&roots, &disk)?;
     let delta = SmartDelta::between(&before, &after).ok_or("a counter fell")?;
     let check = nvme::cross_check(delta.data_units_read, block_bytes);
@@ -34,17 +40,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{delta:?}\n{check:?}\n{}",
         if check.agrees { "AGREES" } else { "DIFFERS" }
     );
+    let reads = latencies.of(&disk, Kind::Read);
+    println!(
+        "histogram of {} of {requests} reads, median {:?}, slowest {:?}; {:?}\nrequests {}",
+        reads.count(),
+        reads.quantile(0.5),
+        reads.quantile(1.0),
+        latency.cost(),
+        if reads.count() == requests {
+            "AGREE"
+        } else {
+            "DIFFER"
+        }
+    );
     Ok(())
 }
 
-/// Reads from the drive while it is sampled; gives the bytes that the block layer counted.
+/// Reads from the drive while it is sampled; gives the bytes and the requests that the block
+/// layer counted.
 #[expect(clippy::print_stdout, reason = "an example's output is what it is for")]
 fn sample_reading(
     roots: &Roots,
     under_test: &DeviceUnderTest,
     disk: &str,
     mib: usize,
-) -> Result<u64, Box<dyn Error>> {
+) -> Result<(u64, u64), Box<dyn Error>> {
     let probes = Probes::open(roots, Some(under_test));
     let place = |field| {
         let column = Column::Device(disk.to_owned(), field);
@@ -52,10 +72,12 @@ fn sample_reading(
         found.ok_or("the drive has no columns")
     };
     let (read, temp) = (place(Device::ReadBytes)?, place(Device::TempC)?);
+    let reads = place(Device::ReadsCount)?;
     let (send, ticks) = mpsc::channel();
     let interval = SampleInterval::DEFAULT;
     let sampler = Sampler::start(probes, interval, SessionClock::start(), move |row, _| {
-        let _ = send.send((row.values[read], row.values[temp]));
+        let counters = [row.values[read], row.values[reads]];
+        let _ = send.send((counters, row.values[temp]));
     })?;
     thread::sleep(Duration::from_millis(300));
     let mut file = File::open(&under_test.path)?;
@@ -73,7 +95,10 @@ fn sample_reading(
         temp.map(|(_, temp)| temp)
     );
     match (ticks.first(), ticks.last()) {
-        (Some((Value::Int(first), _)), Some((Value::Int(last), _))) => Ok(last - first),
+        (
+            Some(([Value::Int(first_bytes), Value::Int(first)], _)),
+            Some(([Value::Int(last_bytes), Value::Int(last)], _)),
+        ) => Ok((last_bytes - first_bytes, last - first)),
         _ => Err("the drive's counters could not be read".into()),
     }
 }

@@ -9,12 +9,10 @@ use probe::{
     device,
 };
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc},
     fs::{File, OpenOptions},
     io::Write,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
-    slice,
 };
 
 const BLOCK: usize = 4096;
@@ -78,21 +76,12 @@ fn read_around_the_cache(path: &Path, blocks: u64) {
         .custom_flags(O_DIRECT)
         .open(path)
         .unwrap();
-    let layout = Layout::from_size_align(BLOCK, BLOCK).unwrap();
-    // SAFETY: the layout is of more than no bytes.
-    #[expect(unsafe_code, reason = "direct reads need aligned memory")]
-    let start = unsafe { alloc_zeroed(layout) };
-    assert!(!start.is_null());
-    // SAFETY: `BLOCK` bytes were allocated there and zeroed, and nobody else has them.
-    #[expect(unsafe_code, reason = "direct reads need aligned memory")]
-    let block = unsafe { slice::from_raw_parts_mut(start, BLOCK) };
+    // Direct reads need aligned memory.
+    let mut room = vec![0; 2 * BLOCK];
+    let start = room.as_ptr().align_offset(BLOCK);
+    let block = &mut room[start..start + BLOCK];
     for number in 0..blocks {
         file.read_exact_at(block, number * BLOCK as u64).unwrap();
         assert_eq!(block[0], 7);
-    }
-    // SAFETY: it was allocated with this layout, and `block` is not used again.
-    #[expect(unsafe_code, reason = "direct reads need aligned memory")]
-    unsafe {
-        dealloc(start, layout);
     }
 }

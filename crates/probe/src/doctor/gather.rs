@@ -2,7 +2,9 @@
 
 use super::{Facts, sysstat};
 use crate::{
-    Roots, device, gpu, host, nvme,
+    Roots,
+    block_latency::BlockLatency,
+    device, gpu, host, nvme,
     parse::{self, Meminfo},
 };
 use std::{fs, path::Path};
@@ -24,6 +26,10 @@ pub fn gather(roots: &Roots, path: &Path) -> Facts {
             .filter(|_| is_nvme)
             .map(|name| nvme::read(roots, name).map_err(|error| error.to_string())),
         gpus: gpu::find().map_err(|error| error.to_string()),
+        // They are taken off again at once.
+        block_latency: BlockLatency::start(roots)
+            .map(drop)
+            .map_err(|error| error.to_string()),
         sysstat: name.and_then(|name| sysstat::beside(roots, name)),
         disk,
         device,

@@ -42,6 +42,8 @@ pub struct Facts {
     pub smart: Option<Result<SmartLog, String>>,
     /// The GPUs, or why none can be looked at.
     pub gpus: Result<Vec<GpuFacts>, String>,
+    /// Whether the kernel can count how long each request took, or why not.
+    pub block_latency: Result<(), String>,
     /// What iostat says of the device, and what we do; absent without iostat or device.
     pub sysstat: Option<Beside>,
 }
@@ -213,6 +215,7 @@ pub(crate) mod testing {
                 driver: Some("580.95.05".to_owned()),
                 memory_bytes: Some(1 << 36),
             }]),
+            block_latency: Ok(()),
             sysstat: Some(Beside {
                 ours: rates,
                 theirs: rates,
@@ -249,6 +252,7 @@ mod tests {
         facts.mount = None;
         facts.smart = Some(Err("no".to_owned()));
         facts.gpus = Err("NVML: not found; install the driver".to_owned());
+        facts.block_latency = Err("eBPF: denied".to_owned());
         facts.mem_available_bytes = Some(1);
         for finding in examine(&facts) {
             let is_bad = finding.judgement >= Judgement::Spoils;

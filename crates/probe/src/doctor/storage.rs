@@ -21,6 +21,7 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
     }
     findings.extend(facts.mount.as_ref().map(free_space));
     findings.extend(drive(facts));
+    findings.push(latency(&facts.block_latency));
     findings.extend(facts.sysstat.as_ref().map(beside));
     findings
 }
@@ -178,6 +179,13 @@ fn health(log: &SmartLog) -> Vec<Finding> {
     findings
 }
 
+fn latency(available: &Result<(), String>) -> Finding {
+    match available {
+        Ok(()) => Finding::good("block latency", "each request can be timed (eBPF)"),
+        Err(why_not) => Finding::note("block latency", format!("means only: {why_not}")),
+    }
+}
+
 fn beside(Beside { ours, theirs }: &Beside) -> Finding {
     let fact = format!("since boot, iostat has {theirs} and we have {ours}");
     if ours.agrees(theirs) {
@@ -243,6 +251,11 @@ mod tests {
         ("drive", |facts| log(facts).temp_kelvin = 273 + 75, Spoils),
         ("drive", |facts| log(facts).media_errors = 1, Note),
         ("drive", |facts| log(facts).used_pct = 103, Note),
+        (
+            "block latency",
+            |facts| facts.block_latency = Err("eBPF: denied".into()),
+            Note,
+        ),
         (
             "cross-check",
             |facts| theirs(facts).read_kib_s = 1030.0,
