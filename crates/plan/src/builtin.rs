@@ -11,11 +11,14 @@ pub struct Builtin {
     pub toml: &'static str,
 }
 
+macro_rules! builtin {
+    ($($name:literal),+) => {
+        &[$(Builtin { name: $name, toml: include_str!(concat!("../plans/", $name, ".toml")) }),+]
+    };
+}
+
 /// All built-in plans.
-pub const BUILTIN: &[Builtin] = &[Builtin {
-    name: "h2",
-    toml: include_str!("../plans/h2.toml"),
-}];
+pub const BUILTIN: &[Builtin] = builtin!["h0", "h1", "h2", "h5", "h6"];
 
 impl Builtin {
     /// The plan of this name.

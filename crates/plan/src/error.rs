@@ -16,4 +16,17 @@ pub enum PlanError {
         /// The plan.
         plan: PhaseName,
     },
+    /// The arms don't fit the experiment.
+    #[error("plan {plan}: {what}")]
+    Arms {
+        /// The plan.
+        plan: PhaseName,
+        /// What is wrong, and what to do.
+        what: &'static str,
+    },
+    /// A lifecycle without a program.
+    #[error(
+        "the target's `start` names no program: write it as a list, [\"server\", \"--port\", \"8000\"]"
+    )]
+    NoProgram,
 }

@@ -9,17 +9,21 @@
 //! The path of the data: TOML text → [`Plan`] (typed and checked in one step, so that an error
 //! names its line) → [`Plan::quick`] and [`Plan::with`] → [`Plan::schedule`], the runs in order.
 
+mod arm;
 mod builtin;
 mod error;
 mod schedule;
+mod target;
 mod values;
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+pub use arm::{AdapterUse, Arm, CacheState};
 pub use builtin::{BUILTIN, Builtin};
 pub use error::PlanError;
 pub use schedule::RunSpec;
+pub use target::{Lifecycle, TargetFile};
 pub use values::{
     Api, Experiment, Order, Percent, PhaseName, Repeats, Span, Sweep, Temperature, Tick,
     TokenCount, Users,
@@ -41,6 +45,9 @@ pub struct Plan {
     pub repeats: Repeats,
     /// The order of the runs.
     pub order: Order,
+    /// What is compared at each level of users. Empty: nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arms: Vec<Arm>,
     /// Fixes the order and the prompts' words.
     pub seed: u64,
     /// How long everything takes.
@@ -179,7 +186,14 @@ pub struct Overrides {
 impl Plan {
     /// Reads a plan. The error names line, column and what is allowed there.
     pub fn parse(toml: &str) -> Result<Self, PlanError> {
-        toml::from_str(toml).map_err(PlanError::Toml)
+        let plan: Self = toml::from_str(toml).map_err(PlanError::Toml)?;
+        arm::check(&plan)?;
+        Ok(plan)
+    }
+
+    /// The arm of a run of this plan.
+    pub fn arm(&self, spec: RunSpec) -> Option<&Arm> {
+        self.arms.get(spec.arm?)
     }
 
     /// The plan's quick variant.
@@ -239,6 +253,7 @@ impl Plan {
     pub fn shortest_time(&self) -> Duration {
         let timing = &self.timing;
         let run = timing.ramp.0 + timing.warmup.0 + timing.duration.0;
-        run * (self.users.levels().len() as u32 * self.repeats.get())
+        let arms = self.arms.len().max(1) as u32;
+        run * (self.users.levels().len() as u32 * self.repeats.get() * arms)
     }
 }

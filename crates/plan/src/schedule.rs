@@ -11,6 +11,8 @@ pub struct RunSpec {
     pub users: Users,
     /// Which repeat, from 1.
     pub repeat: u32,
+    /// The arm's place among the plan's; absent where nothing is compared. See [`Plan::arm`].
+    pub arm: Option<usize>,
 }
 
 impl Plan {
@@ -27,11 +29,26 @@ impl Plan {
                     Order::Abba if repeat % 2 == 0 => levels.reverse(),
                     Order::Abba => {}
                 }
-                levels
-                    .into_iter()
-                    .map(move |users| RunSpec { users, repeat })
+                let arms = self.arms_of(repeat);
+                levels.into_iter().flat_map(move |users| {
+                    let spec = move |arm| RunSpec { users, repeat, arm };
+                    arms.clone().into_iter().map(spec)
+                })
             })
             .collect()
+    }
+
+    /// The arms of one level in one repeat, side by side, so that what drifts slowly is the same
+    /// for all of them; and counterbalanced, so that their order is too.
+    fn arms_of(&self, repeat: u32) -> Vec<Option<usize>> {
+        if self.arms.is_empty() {
+            return vec![None];
+        }
+        let mut arms: Vec<_> = (0..self.arms.len()).map(Some).collect();
+        if self.order != Order::Ascending && repeat % 2 == 0 {
+            arms.reverse();
+        }
+        arms
     }
 }
 
@@ -55,6 +72,19 @@ mod tests {
 
     fn users(plan: &Plan) -> Vec<u32> {
         plan.schedule().iter().map(|run| run.users.get()).collect()
+    }
+
+    #[test]
+    fn arms_stand_side_by_side_and_are_counterbalanced() {
+        let plan = Builtin::find("h6").unwrap().plan().unwrap();
+        let plan = plan.with(Overrides {
+            users: Some("2,4".parse().unwrap()),
+            repeats: Some("2".parse().unwrap()),
+            ..Overrides::default()
+        });
+        let arms: Vec<_> = plan.schedule().iter().filter_map(|run| run.arm).collect();
+        assert_eq!(arms, [0, 1, 2, 0, 1, 2, 2, 1, 0, 2, 1, 0]);
+        assert_eq!(plan.arm(plan.schedule()[2]).unwrap().name.as_str(), "storm");
     }
 
     #[test]

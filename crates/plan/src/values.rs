@@ -50,15 +50,27 @@ impl From<PhaseName> for String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Experiment {
+    /// Where added users only add waiting: the server's own limit, without storage.
+    H0,
+    /// Cold against warm: the model's files out of, or in, the page cache.
+    H1,
     /// Latency against storage wait, over concurrency.
     H2,
+    /// The length of the context, and the KV cache that it takes.
+    H5,
+    /// LoRA adapters: one each, or another with every request.
+    H6,
 }
 
 impl Experiment {
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Experiment::H0 => "h0",
+            Experiment::H1 => "h1",
             Experiment::H2 => "h2",
+            Experiment::H5 => "h5",
+            Experiment::H6 => "h6",
         }
     }
 }
@@ -67,11 +79,12 @@ impl Experiment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// Each repeat runs all levels in a random order of its own.
+    /// Each repeat runs all levels in a random order of its own, and the arms of a level in order
+    /// in odd repeats, in reverse in even ones.
     Shuffled,
-    /// Each repeat runs the levels from few users to many.
+    /// Each repeat runs the levels from few users to many, the arms always in order.
     Ascending,
-    /// Up in odd repeats, down in even ones.
+    /// Levels up and arms in order in odd repeats, both reversed in even ones.
     Abba,
 }
 

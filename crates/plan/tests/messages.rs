@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use plan::{BUILTIN, Plan};
+use plan::{Builtin, Plan};
 
 /// The built-in H2 with one line changed.
 fn changed(from: &str, to: &str) -> String {
-    let toml = BUILTIN[0].toml;
+    let toml = Builtin::find("h2").unwrap().toml;
     assert!(toml.contains(from), "{from}");
     toml.replacen(from, to, 1)
 }
