@@ -4,14 +4,14 @@ use super::{
     Figure, NotDrawn,
     frame::{CAP, Head, TICK, axis_line, latency_scale, y_axis},
     label::spread_column,
-    numbers::{milliseconds, sum_up},
+    numbers::{milliseconds, plain, sum_up},
     scale::Scale,
     scatter::error_bar,
     scene::{Anchor, Point, Rect, Scene, Style, at, stroke},
     theme::Ink,
     typeface::{self, Weight},
 };
-use crate::{Cell, Estimate, Metric, stats::Percentile};
+use crate::{Cell, Estimate, Knees, Metric, UsersKnee, stats::Percentile};
 
 pub(super) const NAME: &str = "h2_latency_vs_users";
 
@@ -75,7 +75,7 @@ impl Curve {
     }
 }
 
-pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
+pub(super) fn draw(cells: &[Cell], knees: &Knees) -> Result<Figure, NotDrawn> {
     if cells.iter().any(|cell| cell.phase != cells[0].phase) {
         return Err("the session has several phases, and this figure shows one");
     }
@@ -95,7 +95,7 @@ pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
         return Err("it needs two numbers of users at least");
     }
     let title = title(cells);
-    let head = Head::new(&title, &subtitle(cells), WIDTH);
+    let head = Head::new(&title, &subtitle(cells, knees), WIDTH);
     let plot = Rect {
         x: 84.0,
         y: head.height() + 8.0,
@@ -112,6 +112,7 @@ pub(super) fn draw(cells: &[Cell]) -> Result<Figure, NotDrawn> {
     let unit = if in_seconds { "s" } else { "ms" };
     y_axis(&mut scene, &plot, &y, &format!("Latency ({unit})"));
     users_axis(&mut scene, &plot, &x);
+    draw_knees(&mut scene, &plot, &x, knees);
     let divisor = if in_seconds { 1000.0 } else { 1.0 };
     let place = |users: u32, ms: f64| at(x.at(f64::from(users)), y.at(ms / divisor));
     for (curve, points) in curves.iter().rev() {
@@ -150,13 +151,16 @@ fn title(cells: &[Cell]) -> String {
     parts.join(", ")
 }
 
-fn subtitle(cells: &[Cell]) -> String {
+fn subtitle(cells: &[Cell], knees: &Knees) -> String {
     let n = cells.iter().map(|cell| cell.spread(Metric::E2e).n);
     let mut text = format!(
         "n = {} requests per number of users. Bars: 95 % {}.",
         sum_up(n.clone()).unwrap_or_default(),
         cells[0].method.name()
     );
+    if knees.queue.is_some() || knees.storage.is_some() {
+        text.push_str(" Knees by segmented regression over the runs, grey: 95 % interval.");
+    }
     let least = n.min().unwrap_or_default();
     if least < Percentile::P99.fewest() {
         text.push_str(" No p99 is shown from fewer than 100 requests.");
@@ -178,6 +182,68 @@ fn users_axis(scene: &mut Scene, plot: &Rect, x: &Scale) {
             label_ends = tick + half;
         }
     }
+}
+
+/// The knees as upright lines over their intervals, named at the top.
+fn draw_knees(scene: &mut Scene, plot: &Rect, x: &Scale, knees: &Knees) {
+    let both = [
+        ("queue knee", knees.queue, Ink::PurpleText),
+        ("storage knee", knees.storage, Ink::VermilionText),
+    ];
+    let both = both
+        .into_iter()
+        .filter_map(|(name, knee, ink)| Some((name, knee?, ink)));
+    for (row, (name, knee, ink)) in both.enumerate() {
+        draw_knee(scene, plot, x, (name, &knee, ink), row as f64);
+    }
+}
+
+fn draw_knee(
+    scene: &mut Scene,
+    plot: &Rect,
+    x: &Scale,
+    (name, knee, ink): (&str, &UsersKnee, Ink),
+    row: f64,
+) {
+    let [left, right] = knee
+        .interval
+        .map(|users| x.at(users).clamp(plot.x, plot.right()));
+    let middle = x.at(knee.users);
+    let said = format!(
+        "{name}: {} users (95 % {}–{})",
+        plain(knee.users),
+        plain(knee.interval[0]),
+        plain(knee.interval[1])
+    );
+    let style = Style {
+        size: 12.5,
+        weight: Weight::SemiBold,
+        ink,
+        anchor: Anchor::Start,
+    };
+    let width = typeface::width(&said, style.size, style.weight);
+    let baseline = plot.y + 14.0 + row * 18.0;
+    scene.with_hint(said.clone(), |scene| {
+        let band = Rect {
+            x: left,
+            y: plot.y,
+            width: (right - left).max(1.0),
+            height: plot.height,
+        };
+        scene.rect(band, Ink::Band);
+        scene.line(
+            at(middle, plot.y),
+            at(middle, plot.bottom()),
+            stroke(ink, 1.4),
+        );
+    });
+    // To the left of the line where the right has no room.
+    let start = if right + 6.0 + width <= plot.right() {
+        right + 6.0
+    } else {
+        left - 6.0 - width
+    };
+    scene.text_with_halo(at(start, baseline), said, style);
 }
 
 fn draw_curve(

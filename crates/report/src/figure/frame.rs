@@ -5,7 +5,7 @@ use super::{
     scale::Scale,
     scene::{Anchor, Rect, Scene, Style, at, stroke},
     theme::Ink,
-    typeface::{Weight, wrap},
+    typeface::{self, Weight, wrap},
 };
 use crate::Estimate;
 
@@ -78,6 +78,10 @@ impl Head {
 /// Grid lines and labels of a vertical axis, at the plot's left.
 pub(super) fn y_axis(scene: &mut Scene, plot: &Rect, scale: &Scale, label: &str) {
     let labels = tick_labels(&scale.ticks, scale.is_log());
+    let widths = labels
+        .iter()
+        .map(|text| typeface::width(text, TICK.size, TICK.weight));
+    let widest = widths.fold(0.0, f64::max);
     for (&tick, text) in scale.ticks.iter().zip(labels) {
         let y = scale.at(tick);
         scene.line(at(plot.x, y), at(plot.right(), y), stroke(Ink::Grid, 1.0));
@@ -87,7 +91,9 @@ pub(super) fn y_axis(scene: &mut Scene, plot: &Rect, scale: &Scale, label: &str)
         };
         scene.text(at(plot.x - 8.0, y + CAP * TICK.size / 2.0), text, style);
     }
-    let middle = at(plot.x - 50.0, plot.y + plot.height / 2.0);
+    // Beside the widest tick, but in one line over panels that differ little.
+    let aside = (widest + 22.0).max(50.0);
+    let middle = at(plot.x - aside, plot.y + plot.height / 2.0);
     scene.turned_text(middle, label, AXIS_LABEL);
 }
 

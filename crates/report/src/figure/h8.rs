@@ -156,7 +156,13 @@ fn subtitle(runs: &[RunEvidence], bins: &Bins) -> String {
 }
 
 /// A strip that names each run's users, and a ground behind every second run.
-fn draw_runs(scene: &mut Scene, runs: &[RunEvidence], x: &Scale, strip: &Rect, bottom: f64) {
+pub(super) fn draw_runs(
+    scene: &mut Scene,
+    runs: &[RunEvidence],
+    x: &Scale,
+    strip: &Rect,
+    bottom: f64,
+) {
     let header = Style {
         anchor: Anchor::End,
         ..TICK
@@ -182,6 +188,12 @@ fn draw_runs(scene: &mut Scene, runs: &[RunEvidence], x: &Scale, strip: &Rect, b
         }
         scene.line(at(from, strip.y), at(from, bottom), stroke(Ink::Grid, 1.0));
         let mut text = manifest.users.to_string();
+        if let Some(arm) = &manifest.arm {
+            let with_arm = format!("{text} {arm}");
+            if typeface::width(&with_arm, TICK.size, TICK.weight) + 6.0 < to - from {
+                text = with_arm;
+            }
+        }
         if !run.has_telemetry {
             text.push_str(" ×");
         }

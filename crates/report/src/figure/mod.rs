@@ -4,16 +4,22 @@
 //! one drawing serves the light file, the dark file and the page, where the reader's own setting
 //! decides. Every title says what was found and is computed from the records alone.
 
+mod ab;
 mod curves;
 mod frame;
+mod h1;
 mod h2;
+mod h7;
 mod h8;
 mod label;
+mod memory;
 mod numbers;
 mod png;
 mod scale;
 mod scatter;
 mod scene;
+mod stall_map;
+mod strips;
 mod theme;
 mod typeface;
 
@@ -74,13 +80,20 @@ pub(crate) fn draw_all(
     if !has_arms {
         drawn.push((h2::IOWAIT.name, h2::draw(cells, &h2::IOWAIT)));
         drawn.push((h2::PSI_IO.name, h2::draw(cells, &h2::PSI_IO)));
-        drawn.push((curves::NAME, curves::draw(cells)));
+        drawn.push((curves::NAME, curves::draw(cells, &analysis.knees)));
     }
+    drawn.push((h1::NAME, h1::draw(analysis)));
+    drawn.push((ab::name(analysis), ab::draw(analysis)));
+    drawn.push((h7::NAME, h7::draw(analysis)));
+    drawn.push((memory::EVICTION, memory::eviction(analysis, runs)));
     drawn.push((h8::NAME, h8::draw(runs, timeline)));
+    drawn.push((stall_map::NAME, stall_map::draw(analysis, runs)));
+    drawn.push((memory::OVERVIEW, memory::overview(analysis, runs)));
     let mut figures = Vec::new();
     for (name, result) in drawn {
         match result {
             Ok(figure) => figures.push(figure),
+            Err(NOTHING_TO_SHOW) => {}
             Err(why) => {
                 let why = format!("figure {name} is not drawn: {why}");
                 analysis.notes.push(Note::session(why));
@@ -92,3 +105,6 @@ pub(crate) fn draw_all(
 
 /// Why a figure is not drawn, in words.
 type NotDrawn = &'static str;
+
+/// The records are whole, and hold nothing of what the figure shows: no fault to speak of.
+const NOTHING_TO_SHOW: NotDrawn = "";

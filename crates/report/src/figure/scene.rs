@@ -160,6 +160,16 @@ impl Scene {
         });
     }
 
+    /// A line through many points.
+    pub(super) fn polyline(&mut self, d: String, stroke: Stroke) {
+        self.items.push(Item::Path {
+            d,
+            fill: None,
+            stroke: Some(stroke),
+            crisp: false,
+        });
+    }
+
     pub(super) fn circle(&mut self, centre: Point, radius: f64, fill: Ink, stroke: Stroke) {
         self.items.push(Item::Circle {
             centre,

@@ -18,6 +18,8 @@ use crate::{Analysis, RunAnalysis};
 use findings::Findings;
 use record::{TargetKind, Verdict, VerdictKind};
 
+pub(crate) use arms::name;
+pub(crate) use h1::{COLD, seconds_to, to_first_token};
 pub use text::verdict_text;
 
 /// What stands until there is a verdict.

@@ -60,7 +60,10 @@ fn a_sweep_becomes_cells_figures_and_a_page() {
         "h2_iowait_vs_p99",
         "h2_psi_io_vs_p99",
         "h2_latency_vs_users",
+        "h3_eviction",
         "h8_cpu",
+        "itl_stall_map",
+        "session_overview",
     ];
     assert_eq!(names, expected);
     for figure in &analysis.figures {
@@ -162,7 +165,7 @@ fn what_is_missing_or_damaged_is_named_and_the_rest_analysed() {
     assert_eq!(users, [2, 4, 32]);
     assert_eq!(analysis.cells[1].host.get(HostFigure::IowaitPct), None);
     assert_eq!(analysis.cells[2].output_tokens_per_s, None);
-    assert_eq!(analysis.figures.len(), 4);
+    assert_eq!(analysis.figures.len(), 7);
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn a_session_without_runs_is_a_page_that_says_so() {
     let analysis = analyzed("empty", &scenario);
     assert!(analysis.figures.is_empty());
     assert!(analysis.html.contains("there are no figures"));
-    assert_eq!(analysis.notes.len(), 4);
+    assert_eq!(analysis.notes.len(), 7);
 }
 
 #[test]

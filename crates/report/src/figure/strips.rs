@@ -1,0 +1,275 @@
+//! Panels over one time axis: `session_overview`, `h3_eviction`, `itl_stall_map`.
+
+use super::{
+    Figure, NotDrawn,
+    frame::{CAP, Head, TICK, x_axis, y_axis},
+    h8::draw_runs,
+    label::spread_column,
+    scale::Scale,
+    scene::{Anchor, Px, Rect, Scene, Style, at, stroke},
+    theme::Ink,
+    typeface::Weight,
+};
+use crate::{evidence::RunEvidence, strip::Series};
+use std::fmt::Write as _;
+
+pub(super) const WIDTH: f64 = 960.0;
+const LEFT: f64 = 84.0;
+const RIGHT: f64 = 120.0;
+const STRIP_HEIGHT: f64 = 22.0;
+const PANEL_HEIGHT: f64 = 118.0;
+const GAP: f64 = 40.0;
+const PANEL_LABEL: Style = Style {
+    size: 13.5,
+    weight: Weight::SemiBold,
+    ink: Ink::Text,
+    anchor: Anchor::Start,
+};
+
+/// How values are drawn.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Mark {
+    Line,
+    Dots,
+}
+
+/// One series of a panel, run by run: no line leads from one run to the next.
+pub(super) struct Track {
+    pub(super) name: &'static str,
+    pub(super) ink: Ink,
+    pub(super) text: Ink,
+    pub(super) mark: Mark,
+    pub(super) runs: Vec<Series>,
+}
+
+/// A panel: its label, its axis and what it shows.
+pub(super) struct Panel {
+    pub(super) label: String,
+    pub(super) axis: &'static str,
+    pub(super) log: bool,
+    pub(super) tracks: Vec<Track>,
+}
+
+impl Panel {
+    /// Whether any of its series holds anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tracks
+            .iter()
+            .all(|track| track.runs.iter().all(Vec::is_empty))
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> {
+        let points = self
+            .tracks
+            .iter()
+            .flat_map(|track| track.runs.iter().flatten());
+        points.map(|(_, value)| *value)
+    }
+
+    fn scale(&self, plot: &Rect) -> Scale {
+        let most = self.values().fold(0.0, f64::max);
+        let least = self
+            .values()
+            .filter(|it| *it > 0.0)
+            .fold(f64::INFINITY, f64::min);
+        let pixels = [plot.bottom(), plot.y];
+        if self.log && least.is_finite() && most > 4.0 * least {
+            return Scale::log([least * 0.9, most * 1.1], pixels);
+        }
+        let most = most.max(1e-3) * 1.05;
+        let is_share = self.axis.starts_with('%');
+        Scale::from_zero(if is_share { most.min(100.0) } else { most }, pixels, 4)
+    }
+}
+
+/// A whole figure of panels.
+pub(super) struct Strips<'a> {
+    pub(super) name: &'static str,
+    pub(super) title: String,
+    pub(super) subtitle: String,
+    pub(super) runs: &'a [RunEvidence],
+    pub(super) panels: Vec<Panel>,
+    /// Times to mark across all panels, in seconds from and to.
+    pub(super) marked: Vec<(f64, f64)>,
+}
+
+impl Strips<'_> {
+    pub(super) fn draw(self) -> Result<Figure, NotDrawn> {
+        let stages = self
+            .runs
+            .iter()
+            .filter_map(|run| run.manifest.as_ref()?.stages);
+        let ends = stages.fold(None, |ends: Option<[f64; 2]>, stages| {
+            let (start, end) = (
+                stages.ramp.start_ns.as_secs_f64(),
+                stages.drain.end_ns.as_secs_f64(),
+            );
+            Some(ends.map_or([start, end], |[a, b]| [a.min(start), b.max(end)]))
+        });
+        let ends = ends.ok_or("no run's stages are known")?;
+        let head = Head::new(&self.title, &self.subtitle, WIDTH);
+        let area = |y, height| Rect {
+            x: LEFT,
+            y,
+            width: WIDTH - LEFT - RIGHT,
+            height,
+        };
+        let strip = area(head.height(), STRIP_HEIGHT);
+        let mut plots = Vec::new();
+        let mut y = strip.bottom() + 30.0;
+        for _ in &self.panels {
+            plots.push(area(y, PANEL_HEIGHT));
+            y += PANEL_HEIGHT + GAP;
+        }
+        let last = *plots.last().ok_or("it has no panel")?;
+        let mut scene = Scene::new(WIDTH, last.bottom() + 66.0, self.title.clone());
+        head.draw(&mut scene);
+        let x = Scale::span(ends, [strip.x, strip.right()], 8);
+        draw_runs(&mut scene, self.runs, &x, &strip, last.bottom());
+        self.draw_marked(&mut scene, &x, &plots);
+        for (panel, plot) in self.panels.iter().zip(&plots) {
+            draw_panel(&mut scene, panel, &x, plot);
+        }
+        x_axis(&mut scene, &last, &x, "Time since the session’s start (s)");
+        Ok(Figure {
+            name: self.name,
+            title: self.title,
+            scene,
+        })
+    }
+
+    /// Marked times behind all panels, as one shape each.
+    fn draw_marked(&self, scene: &mut Scene, x: &Scale, plots: &[Rect]) {
+        let mut path = String::new();
+        for plot in plots {
+            let mut reached = f64::NEG_INFINITY;
+            for &(from, to) in &self.marked {
+                let (from, to) = (x.at(from).max(reached), x.at(to).max(x.at(from) + 0.8));
+                if to <= from {
+                    continue;
+                }
+                reached = to;
+                // Writing to a String can't fail.
+                let _ = write!(
+                    path,
+                    "M{} {}H{}V{}H{}z",
+                    Px(from),
+                    Px(plot.y),
+                    Px(to),
+                    Px(plot.bottom()),
+                    Px(from)
+                );
+            }
+        }
+        if !path.is_empty() {
+            scene.fill(path, Ink::Heat(1), false);
+        }
+    }
+}
+
+fn draw_panel(scene: &mut Scene, panel: &Panel, x: &Scale, plot: &Rect) {
+    let y = panel.scale(plot);
+    scene.text(at(plot.x, plot.y - 9.0), panel.label.clone(), PANEL_LABEL);
+    y_axis(scene, plot, &y, panel.axis);
+    for track in &panel.tracks {
+        match track.mark {
+            Mark::Line => draw_line(scene, track, x, &y),
+            Mark::Dots => draw_dots(scene, track, x, &y),
+        }
+    }
+    let (left, right) = (at(plot.x, plot.bottom()), at(plot.right(), plot.bottom()));
+    scene.line(left, right, stroke(Ink::Axis, 1.2));
+    name_tracks(scene, panel, plot, &y);
+}
+
+/// A line through each run: at most two points a pixel, the least and the greatest in it.
+fn draw_line(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
+    let mut path = String::new();
+    for run in &track.runs {
+        let mut column: Option<(i64, f64, f64)> = None;
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        let mut flush = |column: Option<(i64, f64, f64)>| {
+            if let Some((pixel, low, high)) = column {
+                points.push((pixel as f64, high));
+                if (low - high).abs() >= 1.0 {
+                    points.push((pixel as f64, low));
+                }
+            }
+        };
+        for &(seconds, value) in run {
+            let (px, py) = (x.at(seconds).round() as i64, y.at(value));
+            column = match column {
+                // Greater values have lesser y.
+                Some((pixel, low, high)) if pixel == px => Some((pixel, low.max(py), high.min(py))),
+                other => {
+                    flush(other);
+                    Some((px, py, py))
+                }
+            };
+        }
+        flush(column);
+        for (index, (px, py)) in points.iter().enumerate() {
+            let command = if index == 0 { 'M' } else { 'L' };
+            // Writing to a String can't fail.
+            let _ = write!(path, "{command}{} {}", Px(*px), Px(*py));
+        }
+    }
+    if !path.is_empty() {
+        scene.with_hint(track.name.to_owned(), |scene| {
+            scene.polyline(path, stroke(track.ink, 1.4));
+        });
+    }
+}
+
+/// Dots as one shape, those that would cover each other drawn once.
+fn draw_dots(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
+    const SIZE: f64 = 2.6;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut path = String::new();
+    for &(seconds, value) in track.runs.iter().flatten() {
+        let (px, py) = (x.at(seconds), y.at(value));
+        if !py.is_finite() || !seen.insert(((px / 1.5) as i64, (py / 1.5) as i64)) {
+            continue;
+        }
+        // Writing to a String can't fail.
+        let _ = write!(
+            path,
+            "M{} {}h{SIZE}v{SIZE}h-{SIZE}z",
+            Px(px - SIZE / 2.0),
+            Px(py - SIZE / 2.0)
+        );
+    }
+    if !path.is_empty() {
+        scene.with_hint(track.name.to_owned(), |scene| {
+            scene.fill(path, track.ink, false)
+        });
+    }
+}
+
+/// Each track's name at the panel's right, near its last value.
+fn name_tracks(scene: &mut Scene, panel: &Panel, plot: &Rect, y: &Scale) {
+    let named: Vec<&Track> = panel
+        .tracks
+        .iter()
+        .filter(|track| !track.name.is_empty() && track.runs.iter().any(|run| !run.is_empty()))
+        .collect();
+    let last = |track: &Track| {
+        let value = track.runs.iter().rev().find_map(|run| run.last());
+        value.map_or(plot.bottom(), |(_, value)| y.at(*value))
+    };
+    let wanted: Vec<f64> = named
+        .iter()
+        .enumerate()
+        .map(|(index, track)| last(track).clamp(plot.y, plot.bottom()) - index as f64 * 1e-3)
+        .collect();
+    let placed = spread_column(&wanted, 16.0, [plot.y + 6.0, plot.bottom() - 6.0]);
+    for (track, middle) in named.iter().zip(placed) {
+        let style = Style {
+            size: 12.5,
+            ink: track.text,
+            ..PANEL_LABEL
+        };
+        let baseline = middle + CAP * TICK.size / 2.0;
+        scene.text(at(plot.right() + 8.0, baseline), track.name, style);
+    }
+}
