@@ -52,7 +52,7 @@ fn main() -> Outcome<()> {
     let seconds: u32 = arguments.next().map_or(Ok(10), |text| text.parse())?;
     let tools = tools();
     println!(
-        "tree        hz   due  taken  CPU/tick  of a core  late p50    p99    max  beside   host busy"
+        "tree        hz  ticks missed  CPU/tick  of a core  late p50    p99    max  beside   host busy"
     );
     for (name, roots) in [
         ("this host", Roots::default()),
@@ -95,7 +95,7 @@ struct Cost {
 impl Cost {
     fn line(&self, hz: u32) -> String {
         let facts = &self.sampled.facts;
-        let ticks = facts.ticks_taken;
+        let ticks = self.late_us.len();
         let of_a_core = |cpu: Duration| 100.0 * cpu.as_secs_f64() / self.wall.as_secs_f64();
         let late = |percent: usize| {
             // By nearest rank.
@@ -106,8 +106,8 @@ impl Cost {
             .beside
             .map_or("-".to_owned(), |cpu| format!("{:.3} %", of_a_core(cpu)));
         format!(
-            "{hz:3} {:5} {ticks:6} {:6.1} us {:8.3} % {:6} us {:6} {:6}  {beside:7}  {:5.1} %  ({:?})",
-            facts.ticks_due,
+            "{hz:3} {ticks:6} {:6} {:6.1} us {:8.3} % {:6} us {:6} {:6}  {beside:7}  {:5.1} %  ({:?})",
+            facts.ticks_due - facts.ticks_taken,
             self.cpu.as_secs_f64() * 1e6 / ticks as f64,
             of_a_core(self.cpu),
             late(50),
@@ -126,14 +126,12 @@ fn measure(roots: &Roots, hz: u32, seconds: u32, tools: &[Vec<String>]) -> Outco
     let mut answers = ServerWriter::create(folder.path())?;
     let interval = SampleInterval::new(Duration::from_secs(1) / hz)?;
     let clock = SessionClock::start();
-    let late = Arc::new(Mutex::new(Vec::with_capacity((hz * seconds + 10) as usize)));
+    let late = Arc::new(Mutex::new(Vec::with_capacity(
+        (hz * (seconds + 3)) as usize,
+    )));
     let seen = Arc::clone(&late);
     let (source, serving) = serve()?;
 
-    let host = idle_and_all()?;
-    let children = start(tools, seconds)?;
-    let others = children_time()?;
-    let (cpu, began, served) = (cpu_time()?, MonoNs::now(), serving.load(Ordering::Relaxed));
     let sampler = Sampler::start(probes, interval, clock, move |row, cores| {
         // A full disk shows in the count of rows.
         let _ = writer.tick(row, cores);
@@ -144,11 +142,19 @@ fn measure(roots: &Roots, hz: u32, seconds: u32, tools: &[Vec<String>]) -> Outco
     let poller = Poller::start(vec![source], Duration::from_secs(1), clock, move |answer| {
         let _ = answers.answer(&answer.rows());
     })?;
+    // What is done once, such as loading the GPU's driver, is no part of a second's cost.
+    thread::sleep(Duration::from_secs(2));
+    let host = idle_and_all()?;
+    let children = start(tools, seconds)?;
+    let others = children_time()?;
+    late.lock().map_err(|_| "the sink panicked")?.clear();
+    let (cpu, began, served) = (cpu_time()?, MonoNs::now(), serving.load(Ordering::Relaxed));
     thread::sleep(Duration::from_secs(seconds.into()));
-    let sampled = sampler.stop();
-    poller.stop();
     let served = Duration::from_nanos(serving.load(Ordering::Relaxed) - served);
     let (cpu, wall) = (cpu_time()? - cpu - served, MonoNs::now().since(began));
+    let mut late_us = late.lock().map_err(|_| "the sink panicked")?.clone();
+    let sampled = sampler.stop();
+    poller.stop();
 
     let (idle, all) = idle_and_all()?;
     let busy_pct = 100.0 - 100.0 * (idle - host.0) as f64 / (all - host.1).max(1) as f64;
@@ -156,7 +162,6 @@ fn measure(roots: &Roots, hz: u32, seconds: u32, tools: &[Vec<String>]) -> Outco
         child.wait()?;
     }
     let beside = children_time()? - others;
-    let mut late_us = late.lock().map_err(|_| "the sink panicked")?.clone();
     late_us.sort_unstable();
     Ok(Cost {
         sampled,

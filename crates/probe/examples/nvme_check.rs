@@ -2,8 +2,8 @@
 //! the controller's count of the bytes against the block layer's, and the count of the latency
 //! histograms against the block layer's requests.
 //!
-//! `nvme_check /dev/nvme0n1 MIB`, as root with tracefs mounted. Says `AGREES` or `DIFFERS` of the bytes, and
-//! `AGREE` or `DIFFER` of the requests.
+//! `nvme_check /dev/nvme0n1 MIB`, as root with tracefs mounted. Says `AGREES` or `DIFFERS` of the
+//! bytes, and `AGREE` or `DIFFER` of the requests.
 
 use clock::SessionClock;
 use probe::{
