@@ -124,6 +124,10 @@ impl Composer<'_> {
         if let Some(texts) = &self.workload.texts {
             return (Prompt::Text(Cow::Borrowed(texts.nth(nth))), None);
         }
+        if let Some(tokenizer) = &self.workload.tokenizer {
+            let text = tokenizer.write(shape, &self.lengths);
+            return (Prompt::Text(Cow::Owned(text)), None);
+        }
         match &self.workload.token_pool {
             Some(pool) if self.target.api == Api::Completions && !self.workload.converses() => {
                 (Prompt::Ids(pool.write(shape)), None)

@@ -4,11 +4,13 @@
 mod composer;
 mod ids;
 mod length;
+mod tokenizer;
 mod words;
 
 pub(crate) use composer::{Composed, Composer, History, Order};
 pub use ids::TokenPool;
 pub use length::LengthModel;
+pub use tokenizer::{Tokenizer, TokenizerError};
 pub(crate) use words::write_words;
 
 /// Which request of which user a prompt is for.

@@ -12,7 +12,11 @@ const SENTENCE_WORDS: std::ops::RangeInclusive<u32> = 6..=14;
 /// The prompt's text and its words, as many as the model says make the wanted tokens. Never fewer
 /// than a nonce has.
 pub(crate) fn write_words(shape: &Shape, lengths: &LengthModel) -> (String, u32) {
-    let all = lengths.words_for(shape.prompt_tokens);
+    write_of(shape, lengths, lengths.words_for(shape.prompt_tokens))
+}
+
+/// The same, but of `all` words; the model only tells how many make a common part.
+pub(super) fn write_of(shape: &Shape, lengths: &LengthModel, all: u32) -> (String, u32) {
     // Eight bytes a word, its blank included, are more than the list needs on average.
     let mut text = String::with_capacity(all as usize * 8);
     let mut written = 0;
@@ -78,7 +82,12 @@ fn push_word(word: &str, capital: bool, text: &mut String) {
 
 /// The word that the low 11 bits name.
 fn word(bits: u64) -> &'static str {
-    bip39::Language::English.word_list()[(bits % 2048) as usize]
+    all_words()[(bits % 2048) as usize]
+}
+
+/// The words that prompts are made of.
+pub(super) fn all_words() -> &'static [&'static str; 2048] {
+    bip39::Language::English.word_list()
 }
 
 #[cfg(test)]

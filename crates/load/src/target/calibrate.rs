@@ -7,7 +7,7 @@ use super::{
 use crate::{
     dialect::{Api, Prompt},
     fetch::fetch,
-    prompt::{LengthModel, PromptKey, TokenPool, write_words},
+    prompt::{LengthModel, PromptKey, TokenPool, Tokenizer, write_words},
     workload::{Shape, Workload},
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,18 @@ pub fn calibrate(
 /// speaks another API: then lengths are corrected by `usage` alone. Blocks.
 pub fn token_pool(target: &Target) -> Result<Option<TokenPool>, PreflightError> {
     block_on(find_token_pool(target))
+}
+
+/// Makes sure that the server counts as the tokenizer does, but for a fixed number of tokens that it
+/// adds, and learns that number: two requests for one token each. A server that gives no counts is
+/// taken to have this tokenizer and to add nothing. Blocks.
+pub fn fit_tokenizer(
+    target: &Target,
+    tokenizer: &Tokenizer,
+    seed: u64,
+    salt: u64,
+) -> Result<Tokenizer, PreflightError> {
+    block_on(fit(target, tokenizer, seed, salt))?
 }
 
 /// Tokens, about, of the shorter calibration prompt.
@@ -74,14 +86,53 @@ async fn count(
     lengths: &LengthModel,
 ) -> Result<Option<(u32, u32)>, PreflightError> {
     let (text, words) = write_words(shape, lengths);
+    let tokens = count_text(target, &text, shape.prompt_tokens).await?;
+    Ok(tokens.map(|tokens| (words, tokens)))
+}
+
+/// The tokens that the server counts in a prompt that should have about so many.
+async fn count_text(
+    target: &Target,
+    text: &str,
+    prompt_tokens: u32,
+) -> Result<Option<u32>, PreflightError> {
     let asked = ask(target, Prompt::Text(text.into()), 1, CALIBRATION_LIMIT).await;
     let seen = asked.map_err(|(failed, _)| PreflightError::PromptRefused {
         url: target.url.clone(),
-        prompt_tokens: shape.prompt_tokens,
+        prompt_tokens,
         words: failed.words,
     })?;
-    let tokens = seen.usage.and_then(|usage| usage.prompt_tokens);
-    Ok(tokens.map(|tokens| (words, tokens)))
+    Ok(seen.usage.and_then(|usage| usage.prompt_tokens))
+}
+
+/// Lengths at which a tokenizer has to agree with the server.
+const FITTING_PROMPTS: [u32; 2] = [SHORT_PROMPT, 10 * SHORT_PROMPT];
+
+async fn fit(
+    target: &Target,
+    tokenizer: &Tokenizer,
+    seed: u64,
+    salt: u64,
+) -> Result<Tokenizer, PreflightError> {
+    let mut surplus = None;
+    for (sequence, prompt_tokens) in (4..).zip(FITTING_PROMPTS) {
+        let key = PromptKey {
+            user: NOBODY,
+            sequence,
+        };
+        let shape = Workload::new(prompt_tokens, 1, seed, salt).shape(key, None);
+        let (text, _) = write_words(&shape, &LengthModel::guess());
+        let Some(server) = count_text(target, &text, prompt_tokens).await? else {
+            return Ok(tokenizer.clone());
+        };
+        let local = tokenizer.count(&text);
+        let more = i64::from(server) - i64::from(local);
+        if *surplus.get_or_insert(more) != more {
+            let url = target.url.clone();
+            return Err(PreflightError::OtherTokenizer { url, local, server });
+        }
+    }
+    Ok(tokenizer.with_surplus(surplus.unwrap_or_default()))
 }
 
 /// Ordinary text in every vocabulary that LLM servers have: special tokens sit at its ends.

@@ -145,6 +145,19 @@ pub enum PreflightError {
         /// The server's words.
         words: String,
     },
+    /// The local tokenizer is another model's.
+    #[error(
+        "{url}: the server counts {server} tokens where the local tokenizer counts {local}, and the \
+         difference is another for another prompt; name the tokenizer.json of the model that it serves"
+    )]
+    OtherTokenizer {
+        /// Which server.
+        url: BaseUrl,
+        /// Tokens by the local tokenizer.
+        local: u32,
+        /// Tokens by the server.
+        server: u32,
+    },
     /// The server does not load or give up an adapter.
     #[error(
         "{url}: the server refused the adapter {adapter:?} ({status}: {words}); vLLM needs \

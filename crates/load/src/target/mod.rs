@@ -5,10 +5,11 @@ mod error;
 mod lora;
 mod models;
 mod preflight;
+mod ready;
 mod triton;
 mod url;
 
-pub use calibrate::{calibrate, token_pool};
+pub use calibrate::{calibrate, fit_tokenizer, token_pool};
 pub use error::PreflightError;
 pub use lora::{load_adapter, unload_adapter};
 pub use preflight::{Wish, preflight};

@@ -12,7 +12,7 @@ pub use adapters::{Adapter, AdapterListError, AdapterPolicy, Adapters, LoraDiale
 pub use lengths::{BadLengths, TokenLengths};
 pub use texts::{TextError, Texts};
 
-use crate::prompt::{PromptKey, TokenPool, mix};
+use crate::prompt::{PromptKey, TokenPool, Tokenizer, mix};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{num::NonZeroU32, sync::Arc};
@@ -39,6 +39,8 @@ pub struct Workload {
     pub adapters: Option<Adapters>,
     /// Prompts made of token ids: exactly as long as wanted. Only `completions` takes them.
     pub token_pool: Option<TokenPool>,
+    /// Prompts of text that are exactly as long as wanted by this tokenizer; goes before the pool.
+    pub tokenizer: Option<Tokenizer>,
     /// Prompts from files instead of the generator's; `prompt` is then only what is expected.
     pub texts: Option<Texts>,
 }
@@ -108,6 +110,7 @@ impl Workload {
             turns: NonZeroU32::MIN,
             adapters: None,
             token_pool: None,
+            tokenizer: None,
             texts: None,
         }
     }
