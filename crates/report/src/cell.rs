@@ -4,8 +4,8 @@ use crate::{
     HostFigure, HostMeans, Metric,
     cohort::Cohort,
     stats::{
-        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted,
-        order_statistic_interval, repeat_interval,
+        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted, repeat_interval,
+        time_ordered_interval,
     },
 };
 use record::{FailureCounts, RequestCounts, RunId};
@@ -22,8 +22,8 @@ pub struct Estimate {
 /// How a cell's intervals were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntervalMethod {
-    /// Order statistics over the requests of one run, taken for independent; a bootstrap of whole
-    /// requests for figures with several values a request.
+    /// Order statistics over the requests of one run, lengthened by what neighbours are alike; a
+    /// bootstrap of whole requests for figures with several values a request.
     OneRun,
     /// Student's t over the repeats' own percentiles; see
     /// [`repeat_interval`](crate::stats::repeat_interval).
@@ -237,10 +237,16 @@ fn one_run_intervals(
             if metric.is_per_chunk() {
                 bootstrapped.next().flatten()
             } else {
-                order_statistic_interval(sorted, percentile)
+                // One run: its values are in the order in which the requests ended.
+                time_ordered_interval(&in_order(cohorts, metric), sorted, percentile)
             }
         })
     })
+}
+
+fn in_order(cohorts: &[&Cohort], metric: Metric) -> Vec<f64> {
+    let values = cohorts.iter().flat_map(|cohort| cohort.values(metric));
+    values.map(|(value, _)| *value).collect()
 }
 
 /// The values of all cohorts, their requests numbered through.

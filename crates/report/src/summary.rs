@@ -4,7 +4,7 @@ use crate::{
     Metric,
     cohort::Cohort,
     stats::{
-        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted, order_statistic_interval,
+        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted, time_ordered_interval,
     },
 };
 use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
@@ -14,8 +14,8 @@ use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
 ///
 /// Latencies are those of the requests that were sent in stage `measure` and ended well; failed
 /// and censored ones are counted beside them. The intervals of figures that a request has one
-/// value of come from order statistics, which take the requests for independent; those of `itl`
-/// and `client_lag`, whose values depend on each other, from a bootstrap of whole requests.
+/// value of come from order statistics, lengthened by what neighbours are alike; those of `itl` and
+/// `client_lag`, whose values depend on each other, from a bootstrap of whole requests.
 pub fn summarise(rows: &[RequestRow], tokens: &[RequestTokens], measure: &Interval) -> Summary {
     of_cohort(&Cohort::gather(rows, tokens, measure))
 }
@@ -53,10 +53,11 @@ pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
 /// A metric with one value a request.
 fn distribution(cohort: &Cohort, metric: Metric) -> Distribution {
     let values = cohort.values(metric).iter().map(|(value, _)| *value);
-    let sorted = Sorted::new(values.collect());
+    let in_order: Vec<f64> = values.collect();
+    let sorted = Sorted::new(in_order.clone());
     Distribution {
-        p50_ci: order_statistic_interval(&sorted, Percentile::P50),
-        p99_ci: order_statistic_interval(&sorted, Percentile::P99),
+        p50_ci: time_ordered_interval(&in_order, &sorted, Percentile::P50),
+        p99_ci: time_ordered_interval(&in_order, &sorted, Percentile::P99),
         ..figures(&sorted)
     }
 }

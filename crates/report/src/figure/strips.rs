@@ -76,7 +76,7 @@ impl Panel {
         if self.log && least.is_finite() && most > 4.0 * least {
             return Scale::log([least * 0.9, most * 1.1], pixels);
         }
-        let most = most.max(1e-3) * 1.05;
+        let most = most.max(0.95) * 1.05;
         let is_share = self.axis.starts_with('%');
         Scale::from_zero(if is_share { most.min(100.0) } else { most }, pixels, 4)
     }
@@ -223,7 +223,9 @@ fn draw_line(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
 
 /// Dots as one shape, those that would cover each other drawn once.
 fn draw_dots(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
-    const SIZE: f64 = 2.6;
+    // A few dots must be seen, many must not cover each other.
+    let count: usize = track.runs.iter().map(Vec::len).sum();
+    let size = if count <= 300 { 4.0 } else { 2.6 };
     let mut seen = std::collections::BTreeSet::new();
     let mut path = String::new();
     for &(seconds, value) in track.runs.iter().flatten() {
@@ -234,9 +236,9 @@ fn draw_dots(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
         // Writing to a String can't fail.
         let _ = write!(
             path,
-            "M{} {}h{SIZE}v{SIZE}h-{SIZE}z",
-            Px(px - SIZE / 2.0),
-            Px(py - SIZE / 2.0)
+            "M{} {}h{size}v{size}h-{size}z",
+            Px(px - size / 2.0),
+            Px(py - size / 2.0)
         );
     }
     if !path.is_empty() {

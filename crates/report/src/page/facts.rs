@@ -27,6 +27,7 @@ pub(super) fn of_session(session: &SessionManifest) -> Vec<Fact> {
     let (target, host) = (&session.target, &session.host);
     let kind = match target.kind {
         TargetKind::Embedded => "the embedded engine: its compute is modelled",
+        TargetKind::Managed => "a server that the session started and stopped",
         TargetKind::Attached => "a server that was there before",
     };
     let gib = |bytes: u64| format!("{} GiB", plain(bytes as f64 / (1u64 << 30) as f64));

@@ -2,12 +2,13 @@
 //!
 //! The path of a figure: values become [`Sorted`]; a [`Percentile`] of them is an observed value,
 //! given only where enough values back it; its 95 % interval comes from what repeats differ by
-//! where there are several ([`repeat_interval`]), and within one run from order statistics where
-//! the values are independent ([`order_statistic_interval`]) or a [`ClusterBootstrap`] where they
-//! come in clusters, as gaps do in requests.
+//! where there are several ([`repeat_interval`]), and within one run from order statistics,
+//! lengthened by what neighbours are alike ([`time_ordered_interval`]), or a [`ClusterBootstrap`]
+//! where values come in clusters, as gaps do in requests.
 
 mod binomial;
 mod bootstrap;
+mod dependent;
 mod knee;
 mod normal;
 mod order;
@@ -20,6 +21,7 @@ mod steady;
 
 pub use binomial::binomial_cdf;
 pub use bootstrap::{ClusterBootstrap, Clustered, REPLICATES, SEED};
+pub use dependent::time_ordered_interval;
 pub use knee::{Knee, knee};
 pub use order::{order_statistic_interval, order_statistic_ranks};
 pub use paired::{PairedEffect, paired_effect};
