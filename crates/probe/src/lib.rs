@@ -8,7 +8,7 @@
 //! allocated; a pure parser ([`parse`]) turns the bytes into raw counters; [`Probes`] lays the
 //! counters of all files, and the few gauges that follow from two readings ([`gauges`]), into one
 //! [`record::TelemetryRow`]; and [`Sampler`] does so on a schedule of absolute deadlines, on a
-//! thread of its own, and calls a sink with each row.
+//! thread of its own, and hands each row to a sink on another.
 //!
 //! A sensor that is missing or breaks leaves its columns absent, never 0. It is reported once
 //! ([`Fault`]) and stops nothing else.
@@ -16,6 +16,7 @@
 mod background;
 mod block;
 mod error;
+mod handover;
 mod kept_file;
 mod live;
 mod probes;

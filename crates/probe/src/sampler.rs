@@ -1,7 +1,11 @@
 //! The thread that reads all sensors on a schedule.
 
 use crate::{
-    Fault, Live, Probes, SampleInterval, Urgency, live::LiveWindow, schedule::Schedule, urgency,
+    Fault, Live, Probes, SampleInterval, Urgency,
+    handover::{Handover, Tick},
+    live::LiveWindow,
+    schedule::Schedule,
+    urgency,
 };
 use clock::{MonoNs, SessionClock};
 use hdrhistogram::Histogram;
@@ -48,8 +52,9 @@ struct Shared {
 }
 
 impl Sampler {
-    /// Starts sampling, with the first tick at once. `sink` is called on the sampler's thread
-    /// with each tick's row and every core's; the buffers are reused, so it copies what it keeps.
+    /// Starts sampling, with the first tick at once. `sink` is called with each tick's row and
+    /// every core's, on a thread of its own: it may wait for a disk, and the sampler goes on. The
+    /// buffers are reused, so it copies what it keeps.
     pub fn start(
         probes: Probes,
         interval: SampleInterval,
@@ -61,9 +66,18 @@ impl Sampler {
             live: Mutex::new(Live::default()),
         });
         let seen = Arc::clone(&shared);
+        let tick = Tick {
+            row: TelemetryRow {
+                tick: 0,
+                t: clock.now(),
+                values: vec![Value::Absent; probes.columns().len()],
+            },
+            cores: Vec::new(),
+        };
+        let handover = Handover::start(&tick, sink)?;
         let thread = thread::Builder::new()
             .name("sampler".to_owned())
-            .spawn(move || Ticker::new(probes, interval, clock).run(&seen, sink))?;
+            .spawn(move || Ticker::new(probes, interval, clock, tick).run(&seen, handover))?;
         Ok(Self {
             shared,
             thread: Some(thread),
@@ -80,7 +94,8 @@ impl Sampler {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends sampling after the tick in hand, drops the sink, and says how it went.
+    /// Ends sampling after the tick in hand, waits until the sink has had every tick, drops it,
+    /// and says how it went.
     pub fn stop(mut self) -> Sampled {
         let thread = self.thread.take();
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -107,25 +122,18 @@ struct Ticker {
     probes: Probes,
     interval: SampleInterval,
     clock: SessionClock,
-    row: TelemetryRow,
-    cores: Vec<CoreRow>,
+    tick: Tick,
     window: LiveWindow,
     late_us: Histogram<u32>,
 }
 
 impl Ticker {
-    fn new(probes: Probes, interval: SampleInterval, clock: SessionClock) -> Self {
-        let row = TelemetryRow {
-            tick: 0,
-            t: clock.now(),
-            values: vec![Value::Absent; probes.columns().len()],
-        };
+    fn new(probes: Probes, interval: SampleInterval, clock: SessionClock, tick: Tick) -> Self {
         Self {
             probes,
             interval,
             clock,
-            row,
-            cores: Vec::new(),
+            tick,
             window: LiveWindow::new(),
             // Two digits of a lateness of up to an hour; the counts are allocated here.
             late_us: Histogram::new_with_bounds(1, 3_600_000_000, 2)
@@ -133,7 +141,7 @@ impl Ticker {
         }
     }
 
-    fn run(mut self, shared: &Shared, mut sink: impl FnMut(&TelemetryRow, &[CoreRow])) -> Sampled {
+    fn run(mut self, shared: &Shared, handover: Handover) -> Sampled {
         // The default slack of 50 µs would be part of every tick's lateness (prctl(2)). Without
         // the call the ticks are later, and say so.
         let _ = prctl::set_timerslack(1);
@@ -141,28 +149,34 @@ impl Ticker {
         let schedule = Schedule::new(MonoNs::now(), self.interval);
         let mut tick = 0;
         while sleep_until(schedule.due(tick), &shared.stop) {
-            self.take(tick, schedule.due(tick), shared);
-            sink(&self.row, &self.cores);
+            let late_us = self.take(tick, schedule.due(tick), shared);
+            // A tick that the sink never gets is a missed one.
+            if handover.give(&mut self.tick) {
+                self.late_us.saturating_record(late_us.max(1));
+            }
             tick = schedule.after(tick, MonoNs::now());
         }
+        handover.end();
         self.sampled(tick, urgency)
     }
 
-    fn take(&mut self, tick: u64, due: MonoNs, shared: &Shared) {
+    /// Reads everything; gives how late it began.
+    fn take(&mut self, tick: u64, due: MonoNs, shared: &Shared) -> u64 {
         let began = MonoNs::now();
         let late_us = micros(began.since(due));
-        self.row.tick = tick;
-        self.row.t = self.clock.at(began);
-        let reading = self.probes.read(&mut self.row, &mut self.cores);
-        self.row.values[Host::LateUs as usize] = Value::Int(late_us);
+        let Tick { row, cores } = &mut self.tick;
+        row.tick = tick;
+        row.t = self.clock.at(began);
+        let reading = self.probes.read(row, cores);
+        row.values[Host::LateUs as usize] = Value::Int(late_us);
         let read_us = micros(MonoNs::now().since(began));
-        self.row.values[Host::ReadUs as usize] = Value::Int(read_us);
-        self.late_us.saturating_record(late_us.max(1));
+        row.values[Host::ReadUs as usize] = Value::Int(read_us);
         let live = self.window.push(reading);
         // Never wait for the one who looks: it will see the next tick's.
         if let Ok(mut shown) = shared.live.try_lock() {
             *shown = live;
         }
+        late_us
     }
 
     /// All ticks before `next` were due.

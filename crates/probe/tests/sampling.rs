@@ -52,7 +52,7 @@ fn rows_are_on_the_schedule_and_read_back() {
 }
 
 #[test]
-fn a_sink_that_stalls_leaves_a_gap_and_moves_no_deadline() {
+fn a_sink_that_stalls_costs_no_tick_and_moves_no_deadline() {
     let (send, received) = mpsc::channel();
     let sampler = Sampler::start(
         this_host(),
@@ -61,17 +61,17 @@ fn a_sink_that_stalls_leaves_a_gap_and_moves_no_deadline() {
         move |row, _| {
             let _ = send.send((row.tick, row.t));
             if row.tick == 2 {
+                // Until the next ticks must have been taken.
                 thread::sleep(Duration::from_millis(230));
             }
         },
     )
     .unwrap();
-    let ticks: Vec<_> = received.iter().take(5).collect();
+    let mut ticks: Vec<_> = received.iter().take(5).collect();
     let sampled = sampler.stop();
-    // Tick 2 ends at 330 ms or later: 3, 4 and 5 at least are missed, and the latest due is taken.
-    assert_eq!((ticks[0].0, ticks[2].0), (0, 2));
-    assert!(ticks[3].0 >= 6, "{ticks:?}");
-    assert!(sampled.facts.ticks_due >= sampled.facts.ticks_taken + 3);
+    // What had been taken when it was stopped has arrived, too.
+    ticks.extend(received);
+    assert_eq!(ticks.len() as u64, sampled.facts.ticks_taken);
     for (tick, t) in &ticks {
         let since_first = *t - ticks[0].1;
         // A millisecond of grace: the first tick may itself have been late.
