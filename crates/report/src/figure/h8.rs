@@ -6,7 +6,7 @@ use super::{
     label::spread_column,
     numbers::{percent, plain},
     scale::Scale,
-    scene::{Anchor, Px, Rect, Scene, Style, at, rect_path, stroke},
+    scene::{Anchor, Px, Rect, Scene, Style, Track, at, rect_path, stroke},
     theme::{HEAT_STEPS, Ink},
     typeface::{self, Weight},
 };
@@ -94,6 +94,9 @@ pub(super) fn draw(
     head.draw(&mut scene);
 
     let x = time_scale(&timeline.bins, &strip);
+    let bins = &timeline.bins;
+    let ends = [bins.start_s(0), bins.start_s(bins.count())];
+    scene.time = Some([strip.x, strip.right(), ends[0], ends[1]]);
     draw_runs(&mut scene, runs, &x, &strip, last.bottom());
     draw_stack(&mut scene, &timeline.bins, &shares, &x, &stack);
     if !cores.is_empty() {
@@ -236,7 +239,18 @@ fn draw_stack(
             .map(|(shares, below)| Some(below + (layer.of)(shares.as_ref()?)))
             .collect();
         let mean = mean_of(shares, layer.of);
-        scene.with_hint(format!("{}: mean {}", layer.name, percent(mean)), |scene| {
+        let value = |(bin, shares): (usize, &Option<CpuShares>)| {
+            let middle = (x.at(bins.start_s(bin)) + x.at(bins.start_s(bin + 1))) / 2.0;
+            let share = (layer.of)(shares.as_ref()?);
+            Some((at(middle, y.at(share)), share))
+        };
+        let track = Track {
+            unit: "%",
+            dots: false,
+            values: shares.iter().enumerate().filter_map(value).collect(),
+        };
+        let name = format!("{} (mean {})", layer.name, percent(mean));
+        scene.with_track(name, track, |scene| {
             scene.fill(area(bins, &below, &above, x, &y), layer.ink, false);
         });
         for (below, above) in below.iter_mut().zip(above) {

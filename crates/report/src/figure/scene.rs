@@ -102,7 +102,24 @@ enum Item {
     },
     /// Begins a group that says this text under the pointer.
     Open(String),
+    /// Begins a group whose values the page's script says under the pointer.
+    OpenTrack {
+        name: String,
+        track: Track,
+    },
     Close,
+}
+
+/// The values behind a shape, for the page.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    /// The values' unit.
+    pub(super) unit: &'static str,
+    /// Whether each value has a mark of its own, so that the nearest is meant; else they share
+    /// the time under the pointer.
+    pub(super) dots: bool,
+    /// Where each lies, and what it is.
+    pub(super) values: Vec<(Point, f64)>,
 }
 
 /// A drawing.
@@ -113,6 +130,8 @@ pub(super) struct Scene {
     /// What it shows, for readers who cannot see it.
     pub(super) label: String,
     items: Vec<Item>,
+    /// Where a time axis begins and ends: in pixels, then in seconds.
+    pub(super) time: Option<[f64; 4]>,
 }
 
 /// Where colours come from.
@@ -133,6 +152,7 @@ impl Scene {
             height,
             label,
             items: Vec::new(),
+            time: None,
         }
     }
 
@@ -216,6 +236,13 @@ impl Scene {
         self.items.push(Item::Close);
     }
 
+    /// Draws a shape whose values the page says under the pointer.
+    pub(super) fn with_track(&mut self, name: String, track: Track, draw: impl FnOnce(&mut Scene)) {
+        self.items.push(Item::OpenTrack { name, track });
+        draw(self);
+        self.items.push(Item::Close);
+    }
+
     /// The drawing as SVG.
     pub(super) fn svg(&self, paint: Paint) -> String {
         let mut svg = String::with_capacity(16 << 10);
@@ -227,7 +254,9 @@ impl Scene {
     fn write(&self, svg: &mut String, paint: Paint) -> fmt::Result {
         let (width, height) = (Px(self.width), Px(self.height));
         let size = match paint {
-            Paint::Page => String::new(),
+            Paint::Page => self.time.map_or(String::new(), |[x0, x1, t0, t1]| {
+                format!(r#" data-time="{} {} {t0} {t1}""#, Px(x0), Px(x1))
+            }),
             _ => format!(r#" width="{width}" height="{height}""#),
         };
         write!(
@@ -296,8 +325,35 @@ fn write_item(svg: &mut String, paint: Paint, item: &Item) -> fmt::Result {
             write_text(svg, paint, *at, text, style, *turned, false)?;
         }
         Item::Open(hint) => write!(svg, "<g><title>{}</title>", Escaped(hint))?,
+        Item::OpenTrack { name, track } => {
+            svg.push_str("<g");
+            if paint == Paint::Page {
+                write_track(svg, track)?;
+            }
+            write!(svg, "><title>{}</title>", Escaped(name))?;
+        }
         Item::Close => svg.push_str("</g>"),
     }
+    Ok(())
+}
+
+fn write_track(svg: &mut String, track: &Track) -> fmt::Result {
+    write!(svg, r#" data-unit="{}""#, Escaped(track.unit))?;
+    if track.dots {
+        svg.push_str(" data-dots");
+    }
+    svg.push_str(" data-v=\"");
+    for (index, (place, value)) in track.values.iter().enumerate() {
+        let space = if index == 0 { "" } else { " " };
+        write!(
+            svg,
+            "{space}{} {} {}",
+            Px(place.x),
+            Px(place.y),
+            Short(*value)
+        )?;
+    }
+    svg.push('"');
     Ok(())
 }
 
@@ -387,6 +443,17 @@ impl fmt::Display for Px {
         let tenths = (self.0 * 10.0).round() / 10.0;
         // Adding zero turns −0 into 0.
         write!(f, "{}", tenths + 0.0)
+    }
+}
+
+/// A value to five digits, in as few letters as it takes.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = (4 - self.0.abs().max(1e-9).log10().floor() as i32).clamp(0, 9);
+        let factor = 10f64.powi(decimals);
+        write!(f, "{}", (self.0 * factor).round() / factor + 0.0)
     }
 }
 

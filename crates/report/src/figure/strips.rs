@@ -6,7 +6,7 @@ use super::{
     h8::draw_runs,
     label::spread_column,
     scale::Scale,
-    scene::{Anchor, Px, Rect, Scene, Style, at, stroke},
+    scene::{self as page, Anchor, Px, Rect, Scene, Style, at, stroke},
     theme::Ink,
     typeface::Weight,
 };
@@ -56,6 +56,14 @@ impl Panel {
         self.tracks
             .iter()
             .all(|track| track.runs.iter().all(Vec::is_empty))
+    }
+
+    fn unit(&self) -> &'static str {
+        match self.axis {
+            "% of time" => "%",
+            "TTFT (ms)" => "ms",
+            unit => unit,
+        }
     }
 
     fn values(&self) -> impl Iterator<Item = f64> {
@@ -125,6 +133,7 @@ impl Strips<'_> {
         let mut scene = Scene::new(WIDTH, last.bottom() + 66.0, self.title.clone());
         head.draw(&mut scene);
         let x = Scale::span(ends, [strip.x, strip.right()], 8);
+        scene.time = Some([strip.x, strip.right(), ends[0], ends[1]]);
         draw_runs(&mut scene, self.runs, &x, &strip, last.bottom());
         self.draw_marked(&mut scene, &x, &plots);
         for (panel, plot) in self.panels.iter().zip(&plots) {
@@ -173,8 +182,8 @@ fn draw_panel(scene: &mut Scene, panel: &Panel, x: &Scale, plot: &Rect) {
     y_axis(scene, plot, &y, panel.axis);
     for track in &panel.tracks {
         match track.mark {
-            Mark::Line => draw_line(scene, track, x, &y),
-            Mark::Dots => draw_dots(scene, track, x, &y),
+            Mark::Line => draw_line(scene, track, panel.unit(), x, &y),
+            Mark::Dots => draw_dots(scene, track, panel.unit(), x, &y),
         }
     }
     let (left, right) = (at(plot.x, plot.bottom()), at(plot.right(), plot.bottom()));
@@ -183,67 +192,89 @@ fn draw_panel(scene: &mut Scene, panel: &Panel, x: &Scale, plot: &Rect) {
 }
 
 /// A line through each run: at most two points a pixel, the least and the greatest in it.
-fn draw_line(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
+fn draw_line(scene: &mut Scene, track: &Track, unit: &'static str, x: &Scale, y: &Scale) {
     let mut path = String::new();
+    let mut values = Vec::new();
     for run in &track.runs {
-        let mut column: Option<(i64, f64, f64)> = None;
         let mut points: Vec<(f64, f64)> = Vec::new();
-        let mut flush = |column: Option<(i64, f64, f64)>| {
-            if let Some((pixel, low, high)) = column {
-                points.push((pixel as f64, high));
-                if (low - high).abs() >= 1.0 {
-                    points.push((pixel as f64, low));
-                }
+        for column in columns(run, x) {
+            let (high, low) = (y.at(column.most), y.at(column.least));
+            points.push((column.pixel, high));
+            if (low - high).abs() >= 1.0 {
+                points.push((column.pixel, low));
             }
-        };
-        for &(seconds, value) in run {
-            let (px, py) = (x.at(seconds).round() as i64, y.at(value));
-            column = match column {
-                // Greater values have lesser y.
-                Some((pixel, low, high)) if pixel == px => Some((pixel, low.max(py), high.min(py))),
-                other => {
-                    flush(other);
-                    Some((px, py, py))
-                }
-            };
+            values.push((at(column.pixel, high), column.most));
         }
-        flush(column);
         for (index, (px, py)) in points.iter().enumerate() {
             let command = if index == 0 { 'M' } else { 'L' };
             // Writing to a String can't fail.
             let _ = write!(path, "{command}{} {}", Px(*px), Px(*py));
         }
     }
+    let said = page::Track {
+        unit,
+        dots: false,
+        values,
+    };
     if !path.is_empty() {
-        scene.with_hint(track.name.to_owned(), |scene| {
+        scene.with_track(track.name.to_owned(), said, |scene| {
             scene.polyline(path, stroke(track.ink, 1.4));
         });
     }
 }
 
+/// The values of a run that fall on one column of pixels.
+struct Column {
+    pixel: f64,
+    least: f64,
+    most: f64,
+}
+
+fn columns(run: &Series, x: &Scale) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    for &(seconds, value) in run {
+        let pixel = x.at(seconds).round();
+        match columns.last_mut() {
+            Some(column) if column.pixel == pixel => {
+                column.least = column.least.min(value);
+                column.most = column.most.max(value);
+            }
+            _ => columns.push(Column {
+                pixel,
+                least: value,
+                most: value,
+            }),
+        }
+    }
+    columns
+}
+
 /// Dots as one shape, those that would cover each other drawn once.
-fn draw_dots(scene: &mut Scene, track: &Track, x: &Scale, y: &Scale) {
+fn draw_dots(scene: &mut Scene, track: &Track, unit: &'static str, x: &Scale, y: &Scale) {
     // A few dots must be seen, many must not cover each other.
     let count: usize = track.runs.iter().map(Vec::len).sum();
     let size = if count <= 300 { 4.0 } else { 2.6 };
     let mut seen = std::collections::BTreeSet::new();
     let mut path = String::new();
+    let mut values = Vec::new();
     for &(seconds, value) in track.runs.iter().flatten() {
         let (px, py) = (x.at(seconds), y.at(value));
         if !py.is_finite() || !seen.insert(((px / 1.5) as i64, (py / 1.5) as i64)) {
             continue;
         }
+        let (left, top) = (px - size / 2.0, py - size / 2.0);
         // Writing to a String can't fail.
-        let _ = write!(
-            path,
-            "M{} {}h{size}v{size}h-{size}z",
-            Px(px - size / 2.0),
-            Px(py - size / 2.0)
-        );
+        let _ = write!(path, "M{} {}h{size}v{size}h-{size}z", Px(left), Px(top));
+        values.push((at(px, py), value));
     }
+    let said = page::Track {
+        unit,
+        dots: true,
+        values,
+    };
     if !path.is_empty() {
-        scene.with_hint(track.name.to_owned(), |scene| {
-            scene.fill(path, track.ink, false)
+        scene.with_track(track.name.to_owned(), said, |scene| {
+            scene.fill(path, track.ink, false);
         });
     }
 }

@@ -1,8 +1,9 @@
-//! `report.html`: one file that loads nothing and holds no script.
+//! `report.html`: one file that loads nothing.
 //!
-//! All text is escaped by the template; only what this crate drew itself, the figures and the
-//! style sheet, goes in as it is. The policy in the page lets nothing else in: no request, no
-//! script, no style but the one whose hash it names.
+//! All text is escaped by the template; only what this crate made itself, the figures, the style
+//! sheet and the script that makes figures answer to the pointer, goes in as it is. The policy in
+//! the page lets nothing else in: no request, no script and no style but those whose hashes it
+//! names. Without the script the page says everything but the values under the pointer.
 
 mod facts;
 mod rows;
@@ -27,6 +28,7 @@ struct Page<'a> {
     verdict: &'a Verdict,
     policy: String,
     style: String,
+    script: &'static str,
     embedded: bool,
     quick: bool,
     /// The names of the invalid runs; empty if there are none.
@@ -60,6 +62,7 @@ pub(crate) fn render(analysis: &Analysis) -> String {
         verdict: &analysis.verdict,
         policy: policy(&style),
         style,
+        script: SCRIPT,
         embedded: analysis.session.target.kind == TargetKind::Embedded,
         quick: analysis.session.quick,
         invalid_runs: rows::invalid_runs(analysis),
@@ -88,10 +91,14 @@ pub(crate) fn render(analysis: &Analysis) -> String {
 }
 
 /// Nothing is loaded, run or sent; the one style is known by its hash, and fonts lie in it.
+const SCRIPT: &str = include_str!("../../templates/report.js");
+
 fn policy(style: &str) -> String {
-    let hash = STANDARD.encode(Sha256::digest(style));
+    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; font-src data:; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; font-src data:; base-uri 'none'; form-action 'none'",
+        hash(style),
+        hash(SCRIPT)
     )
 }
 
