@@ -74,8 +74,7 @@ impl Crowd {
         for (seat, after) in self.seats.into_iter().zip(joins) {
             let shared = Rc::clone(shared);
             tasks.spawn_local(async move {
-                sleep_until(start.plus(after)).await;
-                seat.ask_for_ever(shared, think).await;
+                seat.ask_for_ever(shared, start.plus(after), think).await;
             });
         }
         for (user, after) in late_joins {
@@ -84,8 +83,7 @@ impl Crowd {
                 sleep(after.saturating_sub(OPEN_LEAD)).await;
                 let mut seat = Seat::new(user);
                 seat.prepare(&shared).await;
-                sleep_until(start.plus(after)).await;
-                seat.ask_for_ever(shared, think).await;
+                seat.ask_for_ever(shared, start.plus(after), think).await;
             });
         }
     }
@@ -160,11 +158,12 @@ impl Seat {
         composed
     }
 
-    /// Asks until the task is dropped.
-    async fn ask_for_ever(mut self, shared: Rc<Shared>, think: Duration) {
+    /// Asks, first at that time, until the task is dropped. A timer that fires late moves nothing: the
+    /// row's `queue` tells.
+    async fn ask_for_ever(mut self, shared: Rc<Shared>, mut intended: MonoNs, think: Duration) {
         let mut backoff = Backoff::new(shared.phase.workload.seed ^ u64::from(self.user));
         loop {
-            let intended = MonoNs::now();
+            sleep_until(intended).await;
             let flight = Flight::begin(&shared, self.user, intended);
             // The next request is written while the server works on this one, unless it is to go
             // on with this one's answer.
@@ -181,13 +180,14 @@ impl Seat {
                 self.remember(flown.as_ref().ok(), shared.phase.workload.turns);
                 self.next = Next::Ordered(self.order(&shared));
             }
-            match flown {
-                Ok(_) => backoff.reset(),
-                Err(Failing) => sleep(backoff.next()).await,
-            }
-            if !think.is_zero() {
-                sleep(think).await;
-            }
+            let pause = match flown {
+                Ok(_) => {
+                    backoff.reset();
+                    think
+                }
+                Err(Failing) => backoff.next() + think,
+            };
+            intended = MonoNs::now().plus(pause);
         }
     }
 }

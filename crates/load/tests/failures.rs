@@ -6,7 +6,12 @@ use record::{Failure, Outcome, Stage, StampSource};
 use scripted::{
     STREAM_HEAD, Server, Then, answer, end, first_row, good, run_phase, short_phase, target, token,
 };
-use std::{io::Write, net::TcpListener, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
 #[test]
 fn an_answer_becomes_a_row_with_its_times() {
@@ -106,6 +111,34 @@ fn a_connection_closed_without_an_answer_is_truncated() {
 }
 
 #[test]
+fn a_connection_that_is_reset_in_the_stream_is_truncated() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = target(listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1_000]).unwrap();
+        let begun = format!("{STREAM_HEAD}{}", token("a"));
+        stream.write_all(begun.as_bytes()).unwrap();
+        // The client reads the token before the reset throws it away.
+        thread::sleep(Duration::from_millis(100));
+        let at_once = nix::libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &at_once).unwrap();
+    });
+    let (rows, _) = run_phase(&target, &short_phase(1));
+    server.join().unwrap();
+    let row = &rows[0].0;
+    assert_eq!(
+        (row.outcome, row.chunks),
+        (Outcome::Truncated, 1),
+        "{row:?}"
+    );
+    assert!(row.error.as_ref().unwrap().contains("reset"), "{row:?}");
+}
+
+#[test]
 fn garbage_is_malformed() {
     let answers: [&'static [u8]; 6] = [
         b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -155,7 +188,7 @@ fn the_deadline_bounds_a_server_that_drips() {
             if stream.write_all(&[*byte]).is_err() {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
         Then::Close
     });
@@ -170,7 +203,7 @@ fn the_deadline_bounds_a_server_that_drips() {
 fn what_still_runs_after_the_drain_limit_is_cut_and_recorded() {
     let server = Server::start(|_, stream| {
         let _ = stream.write_all(format!("{STREAM_HEAD}{}", token("a")).as_bytes());
-        std::thread::sleep(Duration::from_secs(2));
+        thread::sleep(Duration::from_secs(2));
         Then::Close
     });
     let mut phase = short_phase(3);

@@ -41,6 +41,8 @@ impl EventReader {
     /// Reads an event's data.
     pub(crate) fn read(&mut self, data: &[u8]) -> Result<Event, WireError> {
         if let Some(event) = self.known.as_ref().and_then(|known| known.read(data)) {
+            #[cfg(any(test, feature = "fuzzing"))]
+            assert_eq!(read_event(data).as_ref(), Ok(&event));
             return Ok(event);
         }
         let event = read_event(data)?;

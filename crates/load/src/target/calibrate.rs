@@ -106,7 +106,7 @@ async fn count_text(
 }
 
 /// Lengths at which a tokenizer has to agree with the server.
-const FITTING_PROMPTS: [u32; 2] = [SHORT_PROMPT, 10 * SHORT_PROMPT];
+const FITTING_PROMPTS: [u32; 2] = [SHORT_PROMPT, 4 * SHORT_PROMPT];
 
 async fn fit(
     target: &Target,
