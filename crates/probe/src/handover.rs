@@ -10,10 +10,14 @@ use std::{
     io, panic,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// Ticks that may wait for the sink: 20 seconds at 100 a second. Beyond, they are missed.
 const MOST: usize = 2048;
+/// How long the sink rests after it has caught up: at high rates it then takes several ticks at a
+/// waking, which costs more than the writing. A kill loses the ticks of this time, no more.
+const REST: Duration = Duration::from_millis(50);
 /// Buffers that are there from the start.
 const READY: usize = 64;
 
@@ -47,10 +51,15 @@ impl Handover {
         let sink = thread::Builder::new()
             .name("sampler-sink".to_owned())
             .spawn(move || {
-                for tick in waiting {
+                let mut take = |tick: Tick| {
                     sink(&tick.row, &tick.cores);
                     // Without room, or without a sampler, the buffers are dropped.
                     let _ = back.try_send(tick);
+                };
+                while let Ok(tick) = waiting.recv() {
+                    take(tick);
+                    waiting.try_iter().for_each(&mut take);
+                    thread::sleep(REST);
                 }
             })?;
         Ok(Self {
