@@ -91,6 +91,12 @@ fn every_value_reads_right() {
         disk("nvme0n1", Device::ReadBytes),
         Value::Int(98_122_334 * 512)
     );
+    assert_eq!(disk("nvme0n1", Device::DiscardsCount), Value::Int(12_044));
+    assert_eq!(
+        disk("nvme0n1", Device::DiscardBytes),
+        Value::Int(8_122_330 * 512)
+    );
+    assert_eq!(disk("nvme0n1", Device::FlushesCount), Value::Int(22_110));
     assert_eq!(disk("nvme0n1", Device::FlushTimeMs), Value::Int(41_288));
     assert_eq!(disk("nvme0n1p2", Device::InFlightCount), Value::Int(3));
     // Nothing moved: no I/O has no mean, but there was a time without any.

@@ -3,10 +3,11 @@
 use super::sysfs::{self, BlockDevice, trimmed};
 use crate::{Roots, parse};
 use nix::sys::statvfs::statvfs;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// A whole block device. What the kernel does not say is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskFacts {
     /// The name, as the kernel gives it.
     pub name: String,
@@ -41,7 +42,7 @@ pub struct DiskFacts {
 }
 
 /// A PCI Express link, as it is and as it could be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PcieLink {
     /// `32.0 GT/s PCIe`.
     pub speed: Option<String>,
@@ -113,7 +114,7 @@ fn pcie_link(controller: &Path) -> Option<PcieLink> {
 }
 
 /// The file system that holds a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountFacts {
     /// Where it is mounted.
     pub point: PathBuf,

@@ -128,17 +128,23 @@ fn ask(roots: &Roots, tool: &'static str, name: &str) -> Result<ServerProcess, S
         name: name.to_owned(),
         source,
     })?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    // A container that does not run has the number 0.
-    match text.trim().parse() {
-        Ok(pid) if pid > 0 => by_pid(roots, pid),
-        _ => Err(ServerError::NoContainer {
-            tool,
-            name: name.to_owned(),
-            reason: match String::from_utf8_lossy(&output.stderr).trim() {
-                "" => "it is stopped".to_owned(),
-                reason => reason.to_owned(),
-            },
+    let pid = first_process(&output.stdout, &output.stderr);
+    let pid = pid.map_err(|reason| ServerError::NoContainer {
+        tool,
+        name: name.to_owned(),
+        reason,
+    })?;
+    by_pid(roots, pid)
+}
+
+/// The number that `inspect` prints, or why there is none. A container that does not run has 0.
+fn first_process(stdout: &[u8], stderr: &[u8]) -> Result<u32, String> {
+    let number = String::from_utf8_lossy(stdout).trim().parse();
+    match number {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err(match String::from_utf8_lossy(stderr).trim() {
+            "" => "it is stopped".to_owned(),
+            reason => reason.to_owned(),
         }),
     }
 }
@@ -146,7 +152,47 @@ fn ask(roots: &Roots, tool: &'static str, name: &str) -> Result<ServerProcess, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::{net::TcpListener, os::unix::fs::symlink};
+
+    /// A process that listens on port 8000, which is 1F40.
+    fn listener(proc: &Path, pid: u32, name: &str, inode: u32) {
+        let folder = proc.join(pid.to_string());
+        for below in ["net", "ns", "fd"] {
+            fs::create_dir_all(folder.join(below)).unwrap();
+        }
+        let stat = format!("{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {pid}00 0 0\n");
+        fs::write(folder.join("stat"), stat).unwrap();
+        fs::write(folder.join("comm"), format!("{name}\n")).unwrap();
+        let tcp = format!(
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  \
+             timeout inode\n   0: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:00000000 \
+             00000000     0        0 {inode} 1 0 100 0 0 10 0\n"
+        );
+        fs::write(folder.join("net/tcp"), tcp).unwrap();
+        symlink(format!("net:[{pid}]"), folder.join("ns/net")).unwrap();
+        symlink(format!("socket:[{inode}]"), folder.join("fd/3")).unwrap();
+    }
+
+    #[test]
+    fn behind_a_containers_published_port_the_server_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots::under(folder.path());
+        listener(&roots.proc, 40, "docker-proxy", 4001);
+        let proxy = listening_on(&roots, 8000).unwrap();
+        assert_eq!((proxy.pid, proxy.start_ticks), (40, 4000));
+        listener(&roots.proc, 50, "trtllm-serve", 5001);
+        let server = listening_on(&roots, 8000).unwrap();
+        assert_eq!((server.pid, server.start_ticks), (50, 5000));
+        assert!(listening_on(&roots, 8001).is_err());
+    }
+
+    #[test]
+    fn a_container_has_a_first_process_or_a_reason() {
+        assert_eq!(first_process(b"4711\n", b""), Ok(4711));
+        assert_eq!(first_process(b"0\n", b"").unwrap_err(), "it is stopped");
+        let unknown = first_process(b"\n", b"Error: No such object: vllm\n");
+        assert_eq!(unknown.unwrap_err(), "Error: No such object: vllm");
+    }
 
     #[test]
     fn our_own_listener_is_us() {
