@@ -239,6 +239,41 @@ fn a_tier_that_an_earlier_engine_left_is_served() {
     assert_eq!(counted["count"], 1);
 }
 
+#[test]
+fn a_tier_left_by_a_kill_is_checked_before_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tier");
+    let engine = Engine::start(tiered(&path, IoEngine::Auto, LeftOver::Drop));
+    cached(&engine, "first", 0);
+    wait_for_writes(&engine, 10.0);
+    drop(engine);
+    // A kill in the midst of writing: the headers are whole, the keys and values are not.
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    for slot in 0..10 {
+        let end = 4096 + (slot + 1) * ((2 << 20) + 4096);
+        file.write_all_at(&[0; 8192], end - 8192).unwrap();
+    }
+    let engine = Engine::start(tiered(&path, IoEngine::Auto, LeftOver::Reuse));
+    assert_eq!(cached(&engine, "again", 0), 0);
+    assert_eq!(engine.metric("spillpoint:kv_bad_blocks_total"), 10.0);
+    // Computed anew, and whole from then on.
+    assert_eq!(cached(&engine, "after", 0), 160);
+    assert_eq!(engine.metric("spillpoint:kv_bad_blocks_total"), 10.0);
+}
+
+#[test]
+fn a_tier_without_room_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiered(&folder.path().join("tier"), IoEngine::Auto, LeftOver::Drop);
+    if let Some(disk) = config.kv_tier.as_mut().and_then(|tier| tier.disk.as_mut()) {
+        disk.size = Bytes(1 << 50);
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let served = runtime.block_on(serve(config, |_| (), std::future::pending()));
+    let error = served.unwrap_err().to_string();
+    assert!(error.contains("make it smaller"), "{error}");
+}
+
 /// An engine with places for four adapters, of sixteen that exist.
 fn with_adapters(folder: &Path) -> Engine {
     let profile = Model::Llama31_8b.profile();

@@ -88,7 +88,10 @@ fn spilling_starts_where_the_pool_is_full() {
     println!("spilling starts: planted {PLANTED} users, found {found:?}");
     let step = |users| SWEEP.iter().position(|at| Some(*at) == users).unwrap();
     assert!(step(found).abs_diff(step(Some(PLANTED))) <= 1);
-    // What was cut while it was read is among the bytes only.
+    for fault in ["bad_blocks", "failed_ios"] {
+        assert_eq!(site.metric(&format!("spillpoint:kv_{fault}_total")), 0.0);
+    }
+    // What is still being read may be among the one and not yet among the other.
     let per_block = read() / site.metric("spillpoint:kv_disk_read_blocks_total");
     println!("a block: planted {FRAME_BYTES} bytes, found {per_block}");
     assert!((per_block / FRAME_BYTES as f64 - 1.0).abs() < 0.01);
