@@ -1,7 +1,7 @@
 //! One block device: its counters and the gauges since its last reading.
 
 use crate::{
-    Fault, Roots, Sensor,
+    Fault, Roots, Sensor, device,
     gauges::{BlockGauges, growth_ms},
     kept_file::Source,
     parse::{self, BlockStat},
@@ -14,6 +14,8 @@ const SECTOR_BYTES: u64 = 512;
 
 pub(crate) struct BlockProbe {
     name: String,
+    /// The kernel counts no flushes of a partition, and prints 0 (Documentation/block/stat.rst).
+    has_flushes: bool,
     source: Source<BlockStat>,
     last: Option<Reading>,
 }
@@ -32,6 +34,7 @@ impl BlockProbe {
         let sensor = Sensor::Disk(name.to_owned());
         Self {
             name: name.to_owned(),
+            has_flushes: device::is_whole(roots, name),
             source: Source::open(sensor, path, parse::block_stat, faults),
             last: None,
         }
@@ -44,12 +47,13 @@ impl BlockProbe {
     /// Fills `values`, which has a place for each of [`Device::ALL`].
     pub(crate) fn read(&mut self, values: &mut [Value], faults: &mut Vec<Fault>) {
         let at = MonoNs::now();
-        let Some(&raw) = self.source.read(faults) else {
+        let Some(&(mut raw)) = self.source.read(faults) else {
             // A gauge over a hole would be taken for one over the last interval.
             self.last = None;
             values.fill(Value::Absent);
             return;
         };
+        raw.flushes = raw.flushes.filter(|_| self.has_flushes);
         let times = match &self.last {
             Some(last) => last.times.followed_by(&last.raw, &raw),
             None => LongTimes::of(&raw),

@@ -105,7 +105,7 @@ fn every_value_reads_right() {
 }
 
 #[test]
-fn only_means_over_no_io_are_absent() {
+fn only_means_over_no_io_and_a_partitions_flushes_are_absent() {
     let (columns, ticks) = two_ticks(&gb10());
     let row = &ticks[1].0;
     let absent: Vec<_> = columns
@@ -122,6 +122,8 @@ fn only_means_over_no_io_are_absent() {
         [
             "disk_nvme0n1_r_await_ms",
             "disk_nvme0n1_w_await_ms",
+            "disk_nvme0n1p2_flushes_count",
+            "disk_nvme0n1p2_flush_time_ms",
             "disk_nvme0n1p2_r_await_ms",
             "disk_nvme0n1p2_w_await_ms",
             "disk_nvme0n1p2_temp_c",

@@ -6,7 +6,7 @@
 //! is issued, the other, at its completion, adds one to a bucket. Nothing is sent to this process
 //! at an event; it reads the buckets when it wants to.
 //!
-//! `aya` loads them. The programs themselves ([`program`]) are some eighty instructions, assembled
+//! `aya` loads them. The programs themselves (`program.rs`) are some eighty instructions, assembled
 //! here for the kernel that runs: the places of the fields are taken from the kernel's own
 //! description of its tracepoints, so that no compiler for eBPF and no prebuilt object is needed.
 //! The other way without a loader, histogram triggers of tracefs, needs CONFIG_HIST_TRIGGERS,
@@ -47,7 +47,7 @@ pub struct BlockLatency {
     roots: Roots,
     programs: Ebpf,
     /// While it is open, the kernel counts what the programs cost.
-    _stats: Option<OwnedFd>,
+    stats: Option<OwnedFd>,
 }
 
 /// Block latency can't be measured here.
@@ -112,7 +112,7 @@ impl BlockLatency {
         Ok(Self {
             roots: roots.clone(),
             programs,
-            _stats: stats,
+            stats,
         })
     }
 
@@ -145,7 +145,7 @@ impl BlockLatency {
 
     /// What the programs cost since the start; absent where the kernel doesn't count it.
     pub fn cost(&self) -> Option<Cost> {
-        self._stats.as_ref()?;
+        self.stats.as_ref()?;
         let costs = [program::ISSUE, program::COMPLETE].map(|name| {
             let program: &TracePoint = self.programs.program(name)?.try_into().ok()?;
             let fd = program.fd().ok()?.as_fd().as_raw_fd();
