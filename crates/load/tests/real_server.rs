@@ -4,7 +4,9 @@
 
 mod scripted;
 
-use load::{Api, LengthModel, Phase, Target, Wish, Workload, calibrate, preflight, token_pool};
+use load::{
+    Api, LengthModel, Phase, Target, Wish, Workload, calibrate, preflight, token_pool, word_pool,
+};
 use record::{Outcome, RequestRow, StampSource};
 use std::{
     io::{BufRead, BufReader},
@@ -104,4 +106,22 @@ fn prompts_of_ids_are_exactly_as_long_as_wanted() {
         workload.token_pool.clone_from(&pool);
     });
     assert!(rows.iter().all(|row| row.prompt_tokens == Some(300)));
+}
+
+#[test]
+#[ignore = "needs the real server: cargo xtask test"]
+fn prompts_of_its_words_are_exactly_as_long_as_wanted() {
+    let server = LlamaServer::start();
+    for api in [Api::Completions, Api::Chat] {
+        let target = server.target(Some(api));
+        let pool = word_pool(&target, 1, 2).unwrap();
+        assert!(pool.is_some(), "{api}");
+        let rows = good_rows(&target, LengthModel::guess(), |workload| {
+            workload.word_pool.clone_from(&pool);
+        });
+        assert!(
+            rows.iter().all(|row| row.prompt_tokens == Some(300)),
+            "{rows:?}"
+        );
+    }
 }

@@ -124,6 +124,9 @@ impl Composer<'_> {
         if let Some(texts) = &self.workload.texts {
             return (Prompt::Text(Cow::Borrowed(texts.nth(nth))), None);
         }
+        if let Some(pool) = &self.workload.word_pool {
+            return (Prompt::Text(Cow::Owned(pool.write(shape))), None);
+        }
         if let Some(tokenizer) = &self.workload.tokenizer {
             let text = tokenizer.write(shape, &self.lengths);
             return (Prompt::Text(Cow::Owned(text)), None);

@@ -22,21 +22,26 @@ impl TokenPool {
 
     /// Exactly the prompt's tokens.
     pub(crate) fn write(&self, shape: &Shape) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(shape.prompt_tokens as usize);
-        for (nth, segment) in shape.layout.iter().enumerate() {
-            let left = shape.prompt_tokens - ids.len() as u32;
-            let is_last = nth + 1 == shape.layout.len();
-            let (seed, tokens) = match *segment {
-                Segment::Nonce(hash) => (hash, NONCE_IDS),
-                Segment::Common { seed, tokens } if !is_last => (seed, tokens),
-                Segment::Common { seed, .. } | Segment::Rest { seed } => (seed, left),
-            };
-            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let draw = |_| self.0[rng.random_range(0..self.0.len())];
-            ids.extend((0..tokens.min(left)).map(draw));
-        }
-        ids
+        let places = draw(shape, shape.prompt_tokens, self.0.len());
+        places.into_iter().map(|place| self.0[place]).collect()
     }
+}
+
+/// Places in a pool of `size` for a prompt of `all` tokens, part by part.
+pub(super) fn draw(shape: &Shape, all: u32, size: usize) -> Vec<usize> {
+    let mut places = Vec::with_capacity(all as usize);
+    for (nth, segment) in shape.layout.iter().enumerate() {
+        let left = all - places.len() as u32;
+        let is_last = nth + 1 == shape.layout.len();
+        let (seed, tokens) = match *segment {
+            Segment::Nonce(hash) => (hash, NONCE_IDS),
+            Segment::Common { seed, tokens } if !is_last => (seed, tokens),
+            Segment::Common { seed, .. } | Segment::Rest { seed } => (seed, left),
+        };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        places.extend((0..tokens.min(left)).map(|_| rng.random_range(0..size)));
+    }
+    places
 }
 
 #[cfg(test)]

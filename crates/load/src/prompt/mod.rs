@@ -5,12 +5,15 @@ mod composer;
 mod ids;
 mod length;
 mod tokenizer;
+mod vocabulary;
 mod words;
 
 pub(crate) use composer::{Composed, Composer, History, Order};
 pub use ids::TokenPool;
 pub use length::LengthModel;
 pub use tokenizer::{Tokenizer, TokenizerError};
+pub use vocabulary::WordPool;
+pub(crate) use vocabulary::{one_token_words, probes};
 pub(crate) use words::write_words;
 
 /// Which request of which user a prompt is for.

@@ -7,7 +7,10 @@ use super::{
 use crate::{
     dialect::{Api, Prompt},
     fetch::fetch,
-    prompt::{LengthModel, PromptKey, TokenPool, Tokenizer, write_words},
+    prompt::{
+        LengthModel, PromptKey, TokenPool, Tokenizer, WordPool, one_token_words, probes,
+        write_words,
+    },
     workload::{Shape, Workload},
 };
 use serde::{Deserialize, Serialize};
@@ -41,6 +44,17 @@ pub fn fit_tokenizer(
     salt: u64,
 ) -> Result<Tokenizer, PreflightError> {
     block_on(fit(target, tokenizer, seed, salt))?
+}
+
+/// Asks the server's own tokenizer (`/tokenize`) for words that are one token each, and makes sure
+/// that it counts prompts of them as it should: some ten requests. None where it has no tokenizer to ask,
+/// or gives no counts. Blocks.
+pub fn word_pool(
+    target: &Target,
+    seed: u64,
+    salt: u64,
+) -> Result<Option<WordPool>, PreflightError> {
+    block_on(find_word_pool(target, seed, salt))?
 }
 
 /// Tokens, about, of the shorter calibration prompt.
@@ -108,12 +122,14 @@ async fn count_text(
 /// Lengths at which a tokenizer has to agree with the server.
 const FITTING_PROMPTS: [u32; 2] = [SHORT_PROMPT, 4 * SHORT_PROMPT];
 
-async fn fit(
+/// What the server counts beyond a count of our own, if that is always the same. None where it gives
+/// no counts.
+async fn surplus(
     target: &Target,
-    tokenizer: &Tokenizer,
+    text: impl Fn(&Shape) -> (String, u32),
     seed: u64,
     salt: u64,
-) -> Result<Tokenizer, PreflightError> {
+) -> Result<Option<i64>, PreflightError> {
     let mut surplus = None;
     for (sequence, prompt_tokens) in (4..).zip(FITTING_PROMPTS) {
         let key = PromptKey {
@@ -121,18 +137,55 @@ async fn fit(
             sequence,
         };
         let shape = Workload::new(prompt_tokens, 1, seed, salt).shape(key, None);
-        let (text, _) = write_words(&shape, &LengthModel::guess());
+        let (text, local) = text(&shape);
         let Some(server) = count_text(target, &text, prompt_tokens).await? else {
-            return Ok(tokenizer.clone());
+            return Ok(None);
         };
-        let local = tokenizer.count(&text);
         let more = i64::from(server) - i64::from(local);
         if *surplus.get_or_insert(more) != more {
             let url = target.url.clone();
             return Err(PreflightError::OtherTokenizer { url, local, server });
         }
     }
+    Ok(surplus)
+}
+
+async fn fit(
+    target: &Target,
+    tokenizer: &Tokenizer,
+    seed: u64,
+    salt: u64,
+) -> Result<Tokenizer, PreflightError> {
+    let text = |shape: &Shape| {
+        let (text, _) = write_words(shape, &LengthModel::guess());
+        let count = tokenizer.count(&text);
+        (text, count)
+    };
+    let surplus = surplus(target, text, seed, salt).await?;
     Ok(tokenizer.with_surplus(surplus.unwrap_or_default()))
+}
+
+async fn find_word_pool(
+    target: &Target,
+    seed: u64,
+    salt: u64,
+) -> Result<Option<WordPool>, PreflightError> {
+    let mut words = Vec::new();
+    for (probed, text) in probes() {
+        let Some(tokens) = tokenize(target, &text).await else {
+            return Ok(None);
+        };
+        words.extend(one_token_words(probed, &tokens));
+    }
+    let Some(pool) = WordPool::new(words) else {
+        return Ok(None);
+    };
+    let text = |shape: &Shape| (pool.write(shape), shape.prompt_tokens);
+    match surplus(target, text, seed, salt).await {
+        Ok(surplus) => Ok(surplus.map(|surplus| pool.with_surplus(surplus))),
+        Err(PreflightError::OtherTokenizer { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ordinary text in every vocabulary that LLM servers have: special tokens sit at its ends.
@@ -168,6 +221,21 @@ async fn find_token_pool(target: &Target) -> Option<TokenPool> {
 
 /// The ids of the generator's own words, by the server's `/tokenize`.
 async fn tokenizers_ids(target: &Target) -> Option<Vec<u32>> {
+    let key = PromptKey {
+        user: NOBODY,
+        sequence: 3,
+    };
+    let shape = Workload::new(POOL_TEXT_TOKENS, 1, 0, 0).shape(key, None);
+    let (text, _) = write_words(&shape, &LengthModel::guess());
+    let mut tokens = tokenize(target, &text).await?;
+    // A start token, which the server adds, is no ordinary text.
+    let start = (!tokens.is_empty()).then(|| tokens.remove(0));
+    tokens.retain(|&token| Some(token) != start);
+    Some(tokens)
+}
+
+/// A text's tokens by the server's `/tokenize`, if it has that.
+async fn tokenize(target: &Target, text: &str) -> Option<Vec<u32>> {
     #[derive(Serialize)]
     struct Tokenize<'a> {
         model: &'a str,
@@ -179,16 +247,10 @@ async fn tokenizers_ids(target: &Target) -> Option<Vec<u32>> {
     struct Tokenized {
         tokens: Vec<u32>,
     }
-    let key = PromptKey {
-        user: NOBODY,
-        sequence: 3,
-    };
-    let shape = Workload::new(POOL_TEXT_TOKENS, 1, 0, 0).shape(key, None);
-    let (text, _) = write_words(&shape, &LengthModel::guess());
     let tokenize = Tokenize {
         model: &target.model,
-        prompt: &text,
-        content: &text,
+        prompt: text,
+        content: text,
     };
     let body = serde_json::to_vec(&tokenize).ok()?;
     let head = target
@@ -199,9 +261,6 @@ async fn tokenizers_ids(target: &Target) -> Option<Vec<u32>> {
     if answer.status != 200 {
         return None;
     }
-    let Tokenized { mut tokens } = serde_json::from_slice(&answer.body).ok()?;
-    // A start token, which the server adds, is no ordinary text.
-    let start = (!tokens.is_empty()).then(|| tokens.remove(0));
-    tokens.retain(|&token| Some(token) != start);
+    let Tokenized { tokens } = serde_json::from_slice(&answer.body).ok()?;
     Some(tokens)
 }

@@ -9,7 +9,7 @@ mod ready;
 mod triton;
 mod url;
 
-pub use calibrate::{calibrate, fit_tokenizer, token_pool};
+pub use calibrate::{calibrate, fit_tokenizer, token_pool, word_pool};
 pub use error::PreflightError;
 pub use lora::{load_adapter, unload_adapter};
 pub use preflight::{Wish, preflight};

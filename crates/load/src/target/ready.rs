@@ -14,7 +14,8 @@ impl Target {
     pub fn is_healthy(&self, limit: Duration) -> bool {
         let head = self.url.head("GET", "/health", self.api_key.as_ref());
         let head = [head.as_slice(), b"\r\n"].concat();
-        let answer = block_on(timeout(limit, fetch(self.endpoint(), &head, b"")));
+        let asked = async { timeout(limit, fetch(self.endpoint(), &head, b"")).await };
+        let answer = block_on(asked);
         matches!(answer, Ok(Ok(Ok(answer))) if matches!(answer.status, 200..=299 | 404))
     }
 

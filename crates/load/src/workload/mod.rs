@@ -12,7 +12,7 @@ pub use adapters::{Adapter, AdapterListError, AdapterPolicy, Adapters, LoraDiale
 pub use lengths::{BadLengths, TokenLengths};
 pub use texts::{TextError, Texts};
 
-use crate::prompt::{PromptKey, TokenPool, Tokenizer, mix};
+use crate::prompt::{PromptKey, TokenPool, Tokenizer, WordPool, mix};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{num::NonZeroU32, sync::Arc};
@@ -39,7 +39,11 @@ pub struct Workload {
     pub adapters: Option<Adapters>,
     /// Prompts made of token ids: exactly as long as wanted. Only `completions` takes them.
     pub token_pool: Option<TokenPool>,
-    /// Prompts of text that are exactly as long as wanted by this tokenizer; goes before the pool.
+    /// Prompts of words that are one token each to the server: exactly as long as wanted, in every
+    /// dialect. Goes before the tokenizer.
+    pub word_pool: Option<WordPool>,
+    /// Prompts of text that are exactly as long as wanted by this tokenizer; goes before the pool of
+    /// ids.
     pub tokenizer: Option<Tokenizer>,
     /// Prompts from files instead of the generator's; `prompt` is then only what is expected.
     pub texts: Option<Texts>,
@@ -110,6 +114,7 @@ impl Workload {
             turns: NonZeroU32::MIN,
             adapters: None,
             token_pool: None,
+            word_pool: None,
             tokenizer: None,
             texts: None,
         }
