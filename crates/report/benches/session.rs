@@ -1,0 +1,101 @@
+//! How long a full session takes to analyse, beside its target: 38 runs of five minutes (six
+//! numbers of users, three repeats, two arms, and two runs of H1) on a machine of twenty cores,
+//! all figures and the page, in under one second on one core.
+//!
+//! `cargo bench --package report --bench session`.
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
+
+#[path = "../tests/report/scenario.rs"]
+mod scenario;
+
+use report::{Theme, analyze};
+use scenario::Scenario;
+use std::{path::Path, time::Instant};
+
+const TARGET_S: f64 = 1.0;
+
+fn storm() -> Scenario {
+    Scenario {
+        experiment: "h6",
+        users: vec![8, 16, 32, 64, 128, 192],
+        arms: vec!["base", "storm"],
+        repeats: 3,
+        measure_s: 300.0,
+        cores: 20,
+        slower: |arm| if arm == "storm" { 1.1 } else { 1.0 },
+        smart: true,
+        ..Scenario::default()
+    }
+}
+
+fn loads() -> Scenario {
+    Scenario {
+        experiment: "h1",
+        users: vec![1],
+        arms: vec!["cold", "warm"],
+        measure_s: 300.0,
+        cores: 20,
+        loads: Some(61_000_000_000),
+        ..Scenario::default()
+    }
+}
+
+/// The most memory that this process has held, from the kernel.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+fn bytes_under(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_under(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+fn main() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let sessions = [
+        storm().write(folders[0].path()),
+        loads().write(folders[1].path()),
+    ];
+    let bytes: u64 = folders
+        .iter()
+        .map(|folder| bytes_under(folder.path()))
+        .sum();
+    println!(
+        "38 runs of 300 s, 20 cores: {:.0} MB of records",
+        bytes as f64 / 1e6
+    );
+    println!("memory before: {:.0} MiB", peak_mib().unwrap_or(f64::NAN));
+    let mut best = f64::INFINITY;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let analyses = sessions.each_ref().map(analyze);
+        best = best.min(start.elapsed().as_secs_f64());
+        let pages: usize = analyses.iter().map(|it| it.html.len()).sum();
+        let figures: usize = analyses.iter().map(|it| it.figures.len()).sum();
+        println!(
+            "analysed, {figures} figures, pages of {:.2} MB together: {best:.2} s",
+            pages as f64 / 1e6
+        );
+    }
+    println!("target: {TARGET_S} s; best of three: {best:.2} s");
+    println!("memory at most: {:.0} MiB", peak_mib().unwrap_or(f64::NAN));
+    let analysis = analyze(&sessions[0]);
+    let start = Instant::now();
+    for figure in &analysis.figures {
+        figure.png(Theme::Light).unwrap();
+    }
+    println!(
+        "{} PNGs beside that: {:.2} s",
+        analysis.figures.len(),
+        start.elapsed().as_secs_f64()
+    );
+}
