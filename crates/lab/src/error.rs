@@ -1,6 +1,6 @@
 //! Why a session could not be run.
 
-use load::{PhaseError, PreflightError, UrlError};
+use load::{BaseUrl, PhaseError, PreflightError};
 use record::RecordError;
 use std::{io, path::PathBuf};
 
@@ -35,25 +35,81 @@ pub enum LabError {
         /// Why.
         source: io::Error,
     },
-    /// The embedded engine can't be started.
-    #[error("cannot start the embedded engine, {} ({source})", program.display())]
-    EngineStart {
-        /// The program.
-        program: PathBuf,
+    /// The server that is ours to start can't be started.
+    #[error("cannot start the server ({source}); its command is: {command}")]
+    ServerStart {
+        /// Its command.
+        command: String,
         /// Why.
         source: io::Error,
     },
-    /// The embedded engine did not come up.
-    #[error("the embedded engine did not come up within {limit_s} s; its last words: {last_words}")]
-    EngineNotReady {
-        /// How long it had.
-        limit_s: u64,
+    /// The server that we started ended before it served.
+    #[error("the server ended before it served; its last words: {last_words}")]
+    ServerEnded {
         /// The last line of its log.
         last_words: String,
     },
-    /// The embedded engine says that it listens nowhere.
-    #[error("the embedded engine names no address to reach it at: {0}")]
-    EngineUrl(#[from] UrlError),
+    /// The server that we started does not serve in time.
+    #[error("the server does not serve after {limit:?}; its last words: {last_words}")]
+    ServerNotReady {
+        /// How long it had.
+        limit: std::time::Duration,
+        /// The last line of its log.
+        last_words: String,
+    },
+    /// Another session measures this server.
+    #[error("{url}: another session measures this server now; wait until it has ended")]
+    TargetBusy {
+        /// Which.
+        url: BaseUrl,
+    },
+    /// The plan restarts the server, and it is not ours to restart.
+    #[error(
+        "the plan restarts the server, and this one is not ours to restart; name a target's file with its lifecycle (--target)"
+    )]
+    NotOurs,
+    /// The plan brings the model's files to a state, and they are not known.
+    #[error(
+        "the plan evicts or reads the model's files, and they are not named; name them with \
+         --model-files, or in the target's file. Without the server's lifecycle, what is then \
+         measured is whether the running server reads them again"
+    )]
+    NoModelFiles,
+    /// The plan asks for LoRA adapters, and there are none.
+    #[error(
+        "the plan asks for LoRA adapters, and none are named; name a list of them with --adapters"
+    )]
+    NoAdapters,
+    /// A file of the model can't be read.
+    #[error("{}: cannot read the model's file ({source})", path.display())]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The page cache can't be looked at or changed.
+    #[error(transparent)]
+    Cache(#[from] probe::page_cache::CacheError),
+    /// The session to be gone on with does not fit.
+    #[error("{}: {why}", path.display())]
+    Resume {
+        /// Its folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: &'static str,
+    },
+    /// The watchdog ended a run.
+    #[error("{run}: {why}. What was measured until then is kept; go on with --resume")]
+    Cut {
+        /// The run.
+        run: record::RunId,
+        /// Why.
+        why: String,
+    },
+    /// A person ended it.
+    #[error("interrupted")]
+    Interrupted,
     /// The server ended during a run.
     #[error(
         "{run}: the server ended during the run; its last words: {last_words}. What was measured \
@@ -75,6 +131,13 @@ impl LabError {
             LabError::Target(_)
                 | LabError::Results { .. }
                 | LabError::Storage { .. }
+                | LabError::TargetBusy { .. }
+                | LabError::NotOurs
+                | LabError::NoModelFiles
+                | LabError::NoAdapters
+                | LabError::Cache(_)
+                | LabError::Resume { .. }
+                | LabError::ServerStart { .. }
                 | LabError::Load(PhaseError::TooManyConnections { .. })
         )
     }

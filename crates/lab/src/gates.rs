@@ -1,6 +1,7 @@
 //! The gates of a run: pure, from what was seen to what it is worth.
 
-use plan::GateLimits;
+use crate::model_cache::{COLD_PCT_MAX, WARM_PCT_MIN};
+use plan::{CacheState, GateLimits};
 use record::{Effect, Gate};
 
 /// What a run's gates look at.
@@ -21,6 +22,9 @@ pub(crate) struct Seen {
     /// Whether the server's process was the same after the run as before; absent where its
     /// process is not known.
     pub same_server: Option<bool>,
+    /// The declared state of the model's files, and their share in the page cache as it was
+    /// measured, in percent.
+    pub cache: Option<(CacheState, Option<f64>)>,
 }
 
 /// The gates of a run that saw this.
@@ -67,7 +71,18 @@ pub(crate) fn judge(limits: &GateLimits, seen: &Seen) -> Vec<Gate> {
             1.0,
         ));
     }
+    if let Some((state, resident_pct)) = seen.cache {
+        gates.push(cache_state(state, resident_pct));
+    }
     gates
+}
+
+fn cache_state(state: CacheState, resident_pct: Option<f64>) -> Gate {
+    let measures = "the model's files in the page cache before the run, %";
+    match state {
+        CacheState::Cold => at_most("cache_state", measures, resident_pct, COLD_PCT_MAX),
+        CacheState::Warm => at_least("cache_state", measures, resident_pct, WARM_PCT_MIN),
+    }
 }
 
 fn share_pct(part: u64, whole: u64) -> Option<f64> {
@@ -113,6 +128,7 @@ mod tests {
             ticks_taken: 95,
             client_lag_p99_ms: Some(0.2),
             same_server: Some(true),
+            cache: Some((CacheState::Cold, Some(0.4))),
         }
     }
 
@@ -144,6 +160,17 @@ mod tests {
             ["client_lag"]
         );
         assert_eq!(one(|seen| seen.counted = 197), ["token_counts"]);
+        let cache = |state, pct| Some((state, Some(pct)));
+        assert_eq!(
+            [CacheState::Cold, CacheState::Warm].map(|state| {
+                let seen = Seen {
+                    cache: cache(state, 50.0),
+                    ..good()
+                };
+                failed(seen)
+            }),
+            [["cache_state"], ["cache_state"]]
+        );
         assert_eq!(one(|seen| seen.same_server = Some(false)), ["same_server"]);
     }
 

@@ -10,20 +10,27 @@
 //! of the schedule, rows from `load` and ticks from `probe` through `record`'s writers → the
 //! session's folder.
 
-mod engine_process;
+mod ceiling;
 mod error;
 mod event;
 mod gates;
 mod job;
+mod lock;
 mod measure;
+mod model_cache;
+mod model_load;
+mod phase;
+mod place;
 mod run_log;
+mod sensors;
+mod server;
 mod session;
 mod tally;
 mod target;
+mod watch;
 
-pub use engine_process::EngineCommand;
 pub use error::LabError;
 pub use event::{Event, Moment};
-pub use job::{Job, Target};
+pub use job::{Job, LoraTarget, Target, Whose};
 pub use load::Stop;
 pub use session::{Ended, run};

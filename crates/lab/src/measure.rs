@@ -1,26 +1,24 @@
 //! One run: load beside probes, the files, the gates, the seal.
 
 use crate::{
-    Event, LabError, Moment,
+    Event, LabError,
     gates::{self, Seen},
+    model_cache::ModelCache,
+    model_load,
+    phase::{self, Prompts},
     run_log::RunLog,
+    sensors::Sensors,
     tally::Tally,
     target::ReadyTarget,
+    watch::{self, Cut, Trouble, Watch},
 };
 use clock::{ClockPair, MonoNs, SessionClock};
-use load::{LengthModel, Live, Phase, PhaseReport, Stop, TokenPool, Workload};
-use plan::{Plan, RunSpec};
-use probe::{Probes, Roots, SampleInterval, Sampled, Sampler};
-use record::{
-    DeviceUnderTest, FORMAT, RecordError, RunDir, RunId, RunManifest, RunState, RunWriter, Stage,
-    TelemetryWriter, WorkloadFacts,
-};
+use load::{LengthModel, Live, Phase, PhaseReport, Stop};
+use plan::{CacheState, Plan, RunSpec};
+use probe::{Roots, Sampled, Sampler};
+use record::{DeviceUnderTest, FORMAT, RecordError, RunDir, RunManifest, RunState, RunWriter};
 use std::{
-    num::NonZeroU32,
-    sync::{
-        Arc, OnceLock,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
 };
@@ -28,14 +26,15 @@ use std::{
 /// All that the runs of a session have in common.
 pub(crate) struct Bench<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) target: &'a ReadyTarget,
+    pub(crate) target: ReadyTarget,
     pub(crate) device: &'a DeviceUnderTest,
     pub(crate) roots: &'a Roots,
     pub(crate) clock: SessionClock,
-    /// Makes every prompt of the session new to the server.
-    pub(crate) salt: u64,
-    /// For prompts of exact length, where the server takes token ids.
-    pub(crate) token_pool: Option<TokenPool>,
+    pub(crate) prompts: Prompts,
+    /// The model's files, where they are known.
+    pub(crate) cache: Option<ModelCache>,
+    /// The device's own sequential read rate, where the plan asks how a load compares to it.
+    pub(crate) ceiling_mb_s: Option<f64>,
     /// The person's wish to end early.
     pub(crate) stop: &'a Stop,
 }
@@ -54,10 +53,17 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often it tells.
 const TELL: Duration = Duration::from_millis(250);
 
+/// A phase that has ended.
+struct Loaded {
+    report: PhaseReport,
+    tally: Tally,
+    cut: Option<Cut>,
+}
+
 impl Bench<'_> {
     /// Makes one run. Whatever happens after its folder is made, its manifest says how it ended.
     pub(crate) fn measure(
-        &self,
+        &mut self,
         spec: RunSpec,
         dir: &RunDir,
         lengths: LengthModel,
@@ -65,9 +71,11 @@ impl Bench<'_> {
     ) -> Result<Measured, LabError> {
         let mut manifest = self.manifest(spec);
         dir.create(&manifest)?;
-        let measured = self.load_beside_probes(spec, dir, lengths, &mut manifest, observer);
-        if let Err(error) = &measured {
-            manifest.state = RunState::Failed(error.to_string());
+        let measured = self.fill(spec, dir, lengths, &mut manifest, observer);
+        match &measured {
+            Err(LabError::Interrupted) => manifest.state = RunState::Interrupted,
+            Err(error) => manifest.state = RunState::Failed(error.to_string()),
+            Ok(_) => {}
         }
         dir.write_manifest(&manifest)?;
         let (lengths, server_died) = measured?;
@@ -79,23 +87,17 @@ impl Bench<'_> {
     }
 
     fn manifest(&self, spec: RunSpec) -> RunManifest {
-        let Plan { name, workload, .. } = self.plan;
-        let run = run_id(self.plan, spec);
+        let arm = self.plan.arm(spec);
         RunManifest {
             format: FORMAT,
-            phase: name.to_string(),
+            run: phase::run_id(self.plan, spec),
+            phase: self.plan.name.to_string(),
             users: spec.users.get(),
             repeat: spec.repeat,
-            arm: None,
-            block: None,
+            arm: arm.map(|arm| arm.name.to_string()),
+            block: arm.map(|_| spec.repeat),
             model_load: None,
-            workload: WorkloadFacts {
-                prompt_tokens: workload.prompt_tokens.get(),
-                output_tokens: workload.output_tokens.get(),
-                seed: self.plan.seed,
-                nonce_salt: salted(self.salt, &run),
-            },
-            run,
+            workload: phase::workload_facts(self.plan, spec, self.prompts.salt),
             state: RunState::Running,
             clock: ClockPair::read(),
             stages: None,
@@ -104,8 +106,8 @@ impl Bench<'_> {
         }
     }
 
-    fn load_beside_probes(
-        &self,
+    fn fill(
+        &mut self,
         spec: RunSpec,
         dir: &RunDir,
         lengths: LengthModel,
@@ -113,66 +115,76 @@ impl Bench<'_> {
         observer: &mut dyn FnMut(Event),
     ) -> Result<(LengthModel, bool), LabError> {
         let mut log = RunLog::create(dir, self.clock)?;
-        let phase = self.phase(spec, manifest.workload.nonce_salt, lengths);
         let trouble = Trouble::default();
-        let sampler = self.sample(dir, &trouble)?;
-        let (loaded, tally) = self.load(&phase, dir, &sampler, &trouble, observer)?;
+        let sensors = Sensors {
+            plan: self.plan,
+            device: self.device,
+            roots: self.roots,
+            clock: self.clock,
+        };
+        sensors.smart(&mut log, |smart| dir.write_smart_pre(smart))?;
+        let sampler = sensors.start(dir, &self.target, &trouble)?;
+        let wanted = self.plan.arm(spec).and_then(|arm| arm.cache);
+        let resident_pct = match wanted {
+            Some(state) => self.prepare(state, manifest)?,
+            None => None,
+        };
+        let poller = sensors.poll(dir, &self.target, &trouble)?;
+        let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
+        let loaded = self.load(&phase, dir, &sampler, &trouble, observer)?;
+        if let Some(poller) = poller {
+            poller.stop();
+        }
         let sampled = sampler.stop();
+        sensors.smart(&mut log, |smart| dir.write_smart_post(smart))?;
         let alive = self.target.is_alive(self.roots);
-        tell_all(&mut log, &loaded, &sampled)?;
-        manifest.stages = Some(loaded.stages);
+        tell_all(&mut log, &loaded.report, &sampled)?;
+        manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
         let seen = Seen {
             ticks_due: sampled.facts.ticks_due,
             ticks_taken: sampled.facts.ticks_taken,
             same_server: alive,
-            ..tally.seen()
+            cache: wanted.map(|state| (state, resident_pct)),
+            ..loaded.tally.seen()
         };
         manifest.gates = gates::judge(&self.plan.gates, &seen);
         trouble.check()?;
-        manifest.state = match (alive, loaded.stopped) {
-            (Some(false), _) => RunState::Failed("the server ended during the run".to_owned()),
-            (_, true) => RunState::Interrupted,
-            (_, false) => RunState::Complete,
-        };
+        self.read_back_load(dir, manifest)?;
+        manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;
-        Ok((loaded.lengths, alive == Some(false)))
+        Ok((loaded.report.lengths, alive == Some(false)))
     }
 
-    fn phase(&self, spec: RunSpec, salt: u64, lengths: LengthModel) -> Phase {
-        let Plan {
-            timing, workload, ..
-        } = self.plan;
-        let mut requests = Workload::new(
-            workload.prompt_tokens.get(),
-            workload.output_tokens.get(),
-            self.plan.seed,
-            salt,
-        );
-        requests.temperature = workload.temperature.get();
-        requests.token_pool = self.token_pool.clone();
-        let timing = load::Timing {
-            ramp: timing.ramp.0,
-            warmup: timing.warmup.0,
-            measure: timing.duration.0,
-            drain_limit: timing.drain_limit.0,
-            request_deadline: timing.request_timeout.0,
+    /// Brings the model's files to the wanted state, with a restart where the server is ours.
+    /// Gives their share in the page cache before the server was started.
+    fn prepare(
+        &mut self,
+        state: CacheState,
+        manifest: &mut RunManifest,
+    ) -> Result<Option<f64>, LabError> {
+        let Some(cache) = &self.cache else {
+            return Err(LabError::NoModelFiles);
         };
-        let users = NonZeroU32::new(spec.users.get()).unwrap_or(NonZeroU32::MIN);
-        Phase::closed(users, self.plan.timing.think.0, timing, requests, lengths)
+        if self.target.managed.is_none() {
+            cache.bring_to(state)?;
+            return cache.resident_pct();
+        }
+        let (clock, roots) = (self.clock, self.roots);
+        let mut load = model_load::reload(&mut self.target, cache, state, clock, roots, self.stop)?;
+        load.ceiling_mb_s = self.ceiling_mb_s;
+        let resident = load.resident_before_pct;
+        manifest.model_load = Some(load);
+        Ok(resident)
     }
 
-    fn sample(&self, dir: &RunDir, trouble: &Trouble) -> Result<Sampler, LabError> {
-        let mut probes = Probes::open(self.roots, Some(self.device));
-        if let Some(process) = self.target.process {
-            probes = probes.with_server(self.roots, process);
+    /// What the run's own telemetry says of the load.
+    fn read_back_load(&self, dir: &RunDir, manifest: &mut RunManifest) -> Result<(), LabError> {
+        if let (Some(load), Some(device)) = (&mut manifest.model_load, &self.device.name) {
+            let (telemetry, _) = dir.read_telemetry()?;
+            model_load::add_device_reads(load, &telemetry, device);
         }
-        let mut writer = TelemetryWriter::create(dir.path(), probes.columns())?;
-        let interval = SampleInterval::new(self.plan.telemetry.interval.get())
-            .unwrap_or(SampleInterval::DEFAULT);
-        let trouble = trouble.clone();
-        let sink = move |row: &_, cores: &[_]| trouble.note(writer.tick(row, cores));
-        Ok(Sampler::start(probes, interval, self.clock, sink)?)
+        Ok(())
     }
 
     /// Runs the phase on a thread of its own; this one watches it.
@@ -183,12 +195,19 @@ impl Bench<'_> {
         sampler: &Sampler,
         trouble: &Trouble,
         observer: &mut dyn FnMut(Event),
-    ) -> Result<(PhaseReport, Tally), LabError> {
+    ) -> Result<Loaded, LabError> {
         let mut writer = RunWriter::create(dir)?;
-        let (live, stop) = (Live::default(), Stop::default());
+        let watch = Watch {
+            limits: self.plan.watchdog,
+            results: dir.path(),
+            target: &self.target,
+            roots: self.roots,
+            stop: self.stop,
+            trouble,
+        };
+        let (live, stop) = (&Live::default(), &Stop::default());
         let (over, ended) = mpsc::channel::<()>();
         thread::scope(|scope| {
-            let (live, stop) = (&live, &stop);
             let loading = scope.spawn(move || {
                 // Dropped at the end, whatever the end is: the watcher sees it.
                 let _over = over;
@@ -201,88 +220,35 @@ impl Bench<'_> {
                 report.map(|report| (report, tally))
             });
             let began = MonoNs::now();
-            let mut told = began;
+            let (mut told, mut cut) = (began, None);
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                if self.must_end(trouble) {
+                if cut.is_none() {
+                    cut = watch.look(sampler);
+                }
+                if cut.is_some() {
                     stop.stop();
                 }
                 let now = MonoNs::now();
                 if now.since(told) >= TELL {
                     told = now;
-                    let done = share_done(phase, now.since(began));
-                    observer(Event::Progress(moment(live, sampler, done)));
+                    let moment = watch::moment(live, sampler, phase, now.since(began));
+                    observer(Event::Progress(moment));
                 }
             }
-            let report = loading
+            let (report, tally) = loading
                 .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok(report?)
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(Loaded { report, tally, cut })
         })
     }
-
-    /// A person's wish, a file that can't be written, a server that is gone.
-    fn must_end(&self, trouble: &Trouble) -> bool {
-        self.stop.is_stopped()
-            || trouble.0.get().is_some()
-            || self.target.is_alive(self.roots) == Some(false)
-    }
 }
 
-/// The first file that could not be written, from whichever thread.
-#[derive(Clone, Default)]
-struct Trouble(Arc<OnceLock<RecordError>>);
-
-impl Trouble {
-    fn note(&self, written: Result<(), RecordError>) {
-        if let Err(error) = written {
-            // Only the first counts: the others follow from it.
-            let _ = self.0.set(error);
-        }
-    }
-
-    /// The threads that write have ended.
-    fn check(self) -> Result<(), RecordError> {
-        match Arc::into_inner(self.0).and_then(OnceLock::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The name of a run.
-pub(crate) fn run_id(plan: &Plan, spec: RunSpec) -> RunId {
-    RunId::new(plan.name.as_str(), spec.users.get(), spec.repeat)
-}
-
-/// A salt for this run: FNV-1a of its name over the session's.
-fn salted(session: u64, run: &RunId) -> u64 {
-    run.as_str()
-        .bytes()
-        .fold(session ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
-}
-
-fn share_done(phase: &Phase, elapsed: Duration) -> f64 {
-    let timing = phase.timing;
-    let shortest = timing.ramp + timing.warmup + timing.measure;
-    (elapsed.as_secs_f64() / shortest.as_secs_f64()).min(1.0)
-}
-
-fn moment(live: &Live, sampler: &Sampler, done: f64) -> Moment {
-    let (load, host) = (live.snapshot(), sampler.live());
-    let ms = |span: Duration| span.as_secs_f64() * 1e3;
-    Moment {
-        stage: load.stage.unwrap_or(Stage::Ramp),
-        done,
-        ok: load.ended_ok,
-        failed: load.failed,
-        in_flight: load.in_flight,
-        ttft_p50_ms: load.ttft_p50.map(ms),
-        ttft_p99_ms: load.ttft_p99.map(ms),
-        chunks_per_s: load.chunks_per_s,
-        read_mb_per_s: host.device_read_mb_s,
-        write_mb_per_s: host.device_write_mb_s,
+fn state(alive: Option<bool>, stopped: bool, cut: Option<Cut>) -> RunState {
+    match (alive, stopped, cut) {
+        (Some(false), ..) => RunState::Failed("the server ended during the run".to_owned()),
+        (_, _, Some(Cut::Machine(words))) => RunState::Failed(words),
+        (_, true, _) => RunState::Interrupted,
+        (_, false, _) => RunState::Complete,
     }
 }
 

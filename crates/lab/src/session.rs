@@ -2,21 +2,25 @@
 
 use crate::{
     Event, Job, LabError,
-    measure::{Bench, Measured, run_id},
+    lock::TargetLock,
+    measure::{Bench, Measured},
+    model_cache::ModelCache,
+    model_load,
+    phase::{Prompts, run_id},
+    place,
     target::ReadyTarget,
 };
 use clock::{ClockPair, SessionClock};
 use load::{LengthModel, Stop};
-use plan::RunSpec;
-use probe::{Roots, device, host};
+use plan::{AdapterUse, Experiment, RunSpec};
+use probe::{Roots, host};
 use record::{
-    DeviceUnderTest, Effect, FORMAT, RunId, RunManifest, RunState, Session, SessionDir,
+    DeviceUnderTest, Effect, FORMAT, HostFacts, RunManifest, RunState, Session, SessionDir,
     SessionManifest,
 };
 use std::{
-    fs,
     hash::{BuildHasher, Hasher, RandomState},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// A session that has ended.
@@ -30,28 +34,140 @@ pub struct Ended {
     pub invalid: bool,
 }
 
+/// A session whose folder is there, and a server that answers.
+struct Begun {
+    session: Session,
+    target: ReadyTarget,
+    clock: SessionClock,
+}
+
 /// Runs a plan to its end. What happens is told to `observer`, on this thread.
 ///
-/// Nothing is left behind: the engine, if it was started, ends with the session.
+/// Nothing is left behind: a server that was started ends with the session.
 pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<Ended, LabError> {
     let roots = Roots::default();
-    let results = results_folder(&job.results)?;
-    let device = device_under_test(job, &roots, &results)?;
-    let host = host::facts(&roots);
-    let clock = SessionClock::start();
-    let name = session_name(job, &host.hostname);
-    let dir = SessionDir::new(results.join(&name));
-    let log = results.join(format!(".{name}.engine.log"));
-    let mut target = ReadyTarget::resolve(&job.target, job.plan.workload.api, &roots, &log)?;
+    let cache = checked(job)?;
+    let _lock = TargetLock::take(&job.target.url)?;
+    let Begun {
+        session,
+        mut target,
+        clock,
+    } = match &job.resume {
+        None => begin(job, &roots)?,
+        Some(path) => resume(job, path, &roots)?,
+    };
+    if let Some(server) = &mut target.managed {
+        server.move_log(&session.dir.path().join("server.log"));
+    }
+    if let Err(error) = session.make_latest() {
+        observer(Event::Warning(error.to_string()));
+    }
+    tell_began(job, &session, &target, observer);
     let salt = RandomState::new().build_hasher().finish();
-    let lengths = load::calibrate(
-        &target.load,
-        job.plan.seed,
-        salt,
-        job.plan.workload.prompt_tokens.get(),
-    )?;
-    let token_pool = load::token_pool(&target.load)?;
-    let manifest = SessionManifest {
+    let lengths = lengths(job, &target, salt)?;
+    let mut bench = Bench {
+        plan: &job.plan,
+        prompts: Prompts {
+            salt,
+            token_pool: load::token_pool(&target.load)?,
+            adapters: job.target.adapters.clone(),
+        },
+        target,
+        device: &session.manifest.device,
+        roots: &roots,
+        clock,
+        ceiling_mb_s: ceiling(job, cache.as_ref()),
+        cache,
+        stop,
+    };
+    let invalid = run_all(&mut bench, &session, lengths, observer)?;
+    Ok(Ended {
+        interrupted: stop.is_stopped(),
+        invalid,
+        session,
+    })
+}
+
+/// What the plan needs and the job may lack; and the model's files, if they are named.
+fn checked(job: &Job) -> Result<Option<ModelCache>, LabError> {
+    let arms = &job.plan.arms;
+    let asks = |arm: &plan::Arm| arm.adapters.is_some_and(|use_| use_ != AdapterUse::None);
+    if arms.iter().any(asks) && job.target.adapters.is_none() {
+        return Err(LabError::NoAdapters);
+    }
+    if job.target.model_files.is_empty() {
+        return match arms.iter().any(|arm| arm.cache.is_some()) {
+            true => Err(LabError::NoModelFiles),
+            false => Ok(None),
+        };
+    }
+    ModelCache::open(&job.target.model_files).map(Some)
+}
+
+fn begin(job: &Job, roots: &Roots) -> Result<Begun, LabError> {
+    let results = place::results_folder(&job.results)?;
+    let device = place::device_under_test(job, roots, &results)?;
+    let host = host::facts(roots);
+    let clock = SessionClock::start();
+    let name = place::session_name(&job.plan, &host.hostname);
+    let target = resolve(job, roots, &results, &name)?;
+    let manifest = manifest(job, name, &target, host, device, clock);
+    let dir = SessionDir::new(results.join(&manifest.session));
+    let session = Session::create(dir, manifest)?;
+    Ok(Begun {
+        session,
+        target,
+        clock,
+    })
+}
+
+/// Opens a session that was cut short, if its times can be gone on with.
+fn resume(job: &Job, path: &Path, roots: &Roots) -> Result<Begun, LabError> {
+    let refuse = |why| LabError::Resume {
+        path: path.to_owned(),
+        why,
+    };
+    let session = Session::open(path)?;
+    if session.manifest.plan != plan_as_run(job) {
+        return Err(refuse(
+            "the session has another plan; resume it without options of your own",
+        ));
+    }
+    if session.manifest.host.boot_id != host::facts(roots).boot_id {
+        return Err(refuse(
+            "the machine was started again since, and with it the clock of the session's times; \
+             start a new session",
+        ));
+    }
+    let clock = SessionClock::from_t0(session.manifest.t0_mono_ns);
+    let target = resolve(job, roots, session.dir.path(), "resumed")?;
+    if target.facts.model != session.manifest.target.model {
+        return Err(refuse(
+            "the server has another model now; start a new session",
+        ));
+    }
+    Ok(Begun {
+        session,
+        target,
+        clock,
+    })
+}
+
+fn resolve(job: &Job, roots: &Roots, folder: &Path, name: &str) -> Result<ReadyTarget, LabError> {
+    let log = folder.join(format!(".{name}.server.log"));
+    ReadyTarget::resolve(&job.target, job.plan.workload.api, roots, &log)
+}
+
+fn manifest(
+    job: &Job,
+    name: String,
+    target: &ReadyTarget,
+    host: HostFacts,
+    device: DeviceUnderTest,
+    clock: SessionClock,
+) -> SessionManifest {
+    let schedule = job.plan.schedule();
+    SessionManifest {
         format: FORMAT,
         session: name,
         spillpoint: job.version.clone(),
@@ -64,57 +180,53 @@ pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<En
         device,
         t0_mono_ns: clock.t0(),
         clock: ClockPair::read(),
-        runs: job
-            .plan
-            .schedule()
+        runs: schedule
             .into_iter()
             .map(|spec| run_id(&job.plan, spec))
             .collect(),
         verdict: None,
-    };
-    let session = Session::create(dir, manifest)?;
-    target.keep_log(&session.dir.path().join("engine.log"));
-    if let Err(error) = session.make_latest() {
-        observer(Event::Warning(error.to_string()));
     }
-    began(job, &session, observer);
-    let bench = Bench {
-        plan: &job.plan,
-        target: &target,
-        device: &session.manifest.device,
-        roots: &roots,
-        clock,
-        salt,
-        token_pool,
-        stop,
-    };
-    let invalid = run_all(&bench, &session, lengths, observer)?;
-    Ok(Ended {
-        interrupted: stop.is_stopped(),
-        invalid,
-        session,
-    })
 }
 
-fn began(job: &Job, session: &Session, observer: &mut dyn FnMut(Event)) {
-    if let Some(why) = &session.manifest.device.why_not {
-        let path = session.manifest.device.path.display();
+/// The plan as JSON, overrides and all.
+fn plan_as_run(job: &Job) -> serde_json::Value {
+    serde_json::to_value(&job.plan).expect("a plan is strings, numbers and lists")
+}
+
+fn lengths(job: &Job, target: &ReadyTarget, salt: u64) -> Result<LengthModel, LabError> {
+    let (seed, tokens) = (job.plan.seed, job.plan.workload.prompt_tokens.get());
+    Ok(load::calibrate(&target.load, seed, salt, tokens)?)
+}
+
+/// Only a load is laid beside it.
+fn ceiling(job: &Job, cache: Option<&ModelCache>) -> Option<f64> {
+    let loads = job.plan.experiment == Experiment::H1 && job.target.whose.lifecycle().is_some();
+    cache.filter(|_| loads).and_then(model_load::ceiling_of)
+}
+
+fn tell_began(job: &Job, session: &Session, target: &ReadyTarget, observer: &mut dyn FnMut(Event)) {
+    let device = &session.manifest.device;
+    if let Some(why) = &device.why_not {
+        let path = device.path.display();
         observer(Event::Warning(format!(
             "{path} is on no block device ({why}): device columns stay empty; name a path on the \
              device under test with --storage"
         )));
     }
+    let planned = job.plan.schedule();
+    let left = session.run_dirs().filter(|run| !run.is_complete()).count();
+    let share = left as f64 / planned.len().max(1) as f64;
     observer(Event::Began {
         session: session.dir.path().to_owned(),
-        target: session.manifest.target.clone(),
-        runs: session.manifest.runs.len(),
-        shortest: job.plan.shortest_time(),
+        target: target.facts.clone(),
+        runs: planned.len(),
+        shortest: job.plan.shortest_time().mul_f64(share),
     });
 }
 
-/// Makes every run in turn; true if one of them is invalid.
+/// Makes every run in turn that isn't there; true if one of them is invalid.
 fn run_all(
-    bench: &Bench<'_>,
+    bench: &mut Bench<'_>,
     session: &Session,
     mut lengths: LengthModel,
     observer: &mut dyn FnMut(Event),
@@ -124,7 +236,18 @@ fn run_all(
         if bench.stop.is_stopped() {
             break;
         }
-        let measured = run_one(bench, session, index, spec, lengths, observer)?;
+        let dir = session.dir.run(&run_id(bench.plan, spec));
+        if dir.is_complete() {
+            invalid |= dir
+                .read_manifest()
+                .is_ok_and(|manifest| is_invalid(&manifest));
+            continue;
+        }
+        dir.set_aside()?;
+        let measured = match run_one(bench, session, index, spec, lengths, observer) {
+            Err(LabError::Interrupted) => break,
+            measured => measured?,
+        };
         lengths = measured.lengths;
         invalid |= is_invalid(&measured.manifest);
         if measured.server_died {
@@ -133,19 +256,25 @@ fn run_all(
                 last_words: bench.target.last_words(),
             });
         }
+        if let RunState::Failed(why) = measured.manifest.state {
+            return Err(LabError::Cut {
+                run: measured.manifest.run,
+                why,
+            });
+        }
     }
     Ok(invalid)
 }
 
 fn run_one(
-    bench: &Bench<'_>,
+    bench: &mut Bench<'_>,
     session: &Session,
     index: usize,
     spec: RunSpec,
     lengths: LengthModel,
     observer: &mut dyn FnMut(Event),
 ) -> Result<Measured, LabError> {
-    let run: RunId = run_id(bench.plan, spec);
+    let run = run_id(bench.plan, spec);
     observer(Event::RunBegan {
         run: run.clone(),
         number: index + 1,
@@ -164,57 +293,4 @@ fn run_one(
 fn is_invalid(manifest: &RunManifest) -> bool {
     let failed = |gate: &record::Gate| !gate.passed && gate.effect == Effect::Invalid;
     manifest.state == RunState::Complete && manifest.gates.iter().any(failed)
-}
-
-/// The folder, made and proven to take files, as an absolute path.
-fn results_folder(path: &Path) -> Result<PathBuf, LabError> {
-    let failed = |source| LabError::Results {
-        path: path.to_owned(),
-        source,
-    };
-    fs::create_dir_all(path).map_err(failed)?;
-    let path = fs::canonicalize(path).map_err(failed)?;
-    let proof = path.join(format!(".spillpoint-{}", std::process::id()));
-    fs::write(&proof, b"proof").map_err(failed)?;
-    fs::remove_file(&proof).map_err(failed)?;
-    Ok(path)
-}
-
-fn device_under_test(
-    job: &Job,
-    roots: &Roots,
-    results: &Path,
-) -> Result<DeviceUnderTest, LabError> {
-    let Some(path) = &job.storage else {
-        return Ok(device::resolve(roots, results));
-    };
-    match fs::metadata(path) {
-        Ok(_) => Ok(device::resolve(roots, path)),
-        Err(source) => Err(LabError::Storage {
-            path: path.clone(),
-            source,
-        }),
-    }
-}
-
-/// `20261124T101500Z-h2-spark`.
-fn session_name(job: &Job, hostname: &str) -> String {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let host: String = hostname
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '-'
-            }
-        })
-        .take(40)
-        .collect();
-    format!("{now}-{}-{host}", job.plan.name)
-}
-
-/// The plan as JSON, overrides and all.
-fn plan_as_run(job: &Job) -> serde_json::Value {
-    serde_json::to_value(&job.plan).expect("a plan is strings, numbers and lists")
 }

@@ -58,6 +58,9 @@ pub struct Plan {
     pub telemetry: Telemetry,
     /// The limits of the gates.
     pub gates: GateLimits,
+    /// When a run is ended to save the machine.
+    #[serde(default)]
+    pub watchdog: Watchdog,
     /// What `--quick` changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quick: Option<Quick>,
@@ -113,6 +116,25 @@ pub struct GateLimits {
     pub telemetry_coverage_pct_min: Percent,
     /// A client that lags more behind the kernel's stamps costs a run its decision. In milliseconds.
     pub client_lag_p99_ms_max: f64,
+}
+
+/// When a run is ended to save the machine: below these the kernel kills, and files are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watchdog {
+    /// The least MemAvailable, in MiB.
+    pub mem_available_mib_min: u64,
+    /// The least free space for the results, in MiB.
+    pub results_free_mib_min: u64,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self {
+            mem_available_mib_min: 256,
+            results_free_mib_min: 256,
+        }
+    }
 }
 
 /// What `--quick` changes; what it leaves out stays.

@@ -19,6 +19,7 @@ mod error;
 mod layout;
 mod manifest;
 mod requests;
+mod resume;
 mod server;
 mod session;
 mod smart;

@@ -63,6 +63,8 @@ pub struct TargetFacts {
 pub enum TargetKind {
     /// The embedded engine: its compute is modelled, and every report says so.
     Embedded,
+    /// A server that the session started and stops.
+    Managed,
     /// A server that was there before.
     Attached,
 }

@@ -44,9 +44,12 @@ pub enum ServerError {
     },
 }
 
-/// The process of this number.
+/// The process of this number. One that has ended and waits for its parent (proc(5), state Z or X)
+/// is none.
 pub fn by_pid(roots: &Roots, pid: u32) -> Result<ServerProcess, ServerError> {
-    let stat = tree::stat(&roots.proc.join(pid.to_string())).ok_or(ServerError::NoProcess(pid))?;
+    let stat = tree::stat(&roots.proc.join(pid.to_string()));
+    let stat = stat.filter(|stat| !matches!(stat.state, b'Z' | b'X'));
+    let stat = stat.ok_or(ServerError::NoProcess(pid))?;
     Ok(ServerProcess {
         pid,
         start_ticks: stat.start,
@@ -215,5 +218,21 @@ mod tests {
         };
         assert!(!other.is_alive(&Roots::default()));
         assert!(by_pid(&Roots::default(), u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_none_though_nobody_waited_for_it() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let roots = Roots::default();
+        let pid = child.id();
+        let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !stat().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert!(matches!(
+            by_pid(&roots, pid),
+            Err(ServerError::NoProcess(_))
+        ));
+        child.wait().unwrap();
     }
 }

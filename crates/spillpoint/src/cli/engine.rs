@@ -60,9 +60,6 @@ pub(crate) struct Engine {
     adapters: AdapterArgs,
     #[command(flatten)]
     ballast: BallastArgs,
-    /// End when the process that started it ends.
-    #[arg(long, hide = true)]
-    pub(crate) die_with_parent: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -38,15 +38,17 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// The experiment: h2, or a plan's file.
-    #[arg(value_name = "h2|PLAN.toml")]
-    pub(crate) plan: String,
-    /// The server under test. Without it, the embedded engine is started and used.
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<BaseUrl>,
-    /// The model to ask for [default: the first that the server names].
-    #[arg(long, requires = "url")]
-    pub(crate) model: Option<String>,
+    /// The experiment: one of `spillpoint plan list`, or a plan's file.
+    #[arg(value_name = "PLAN|FILE.toml", required_unless_present = "resume")]
+    pub(crate) plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Go on with a session that was cut short, after its last whole run.
+    #[arg(long, value_name = "SESSION", conflicts_with_all = [
+        "plan", "quick", "users", "duration", "repeats", "prompt_tokens", "max_tokens", "seed", "api",
+        "results",
+    ])]
+    pub(crate) resume: Option<PathBuf>,
     /// The plan's quick variant: minutes in place of hours.
     #[arg(long)]
     pub(crate) quick: bool,
@@ -61,13 +63,60 @@ pub(crate) struct Run {
     pub(crate) repeats: Option<Repeats>,
     #[command(flatten)]
     pub(crate) workload: Workload,
-    /// A path on the device under test: the model's files, or where the server spills to
-    /// [default: the results folder].
-    #[arg(long, value_name = "PATH")]
-    pub(crate) storage: Option<PathBuf>,
     /// The folder that sessions are kept in.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) results: PathBuf,
+}
+
+/// The server under test. None named: the embedded engine is started and used.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "The server under test")]
+pub(crate) struct Target {
+    /// The server's base URL. Without it, the embedded engine is started and used.
+    #[arg(long, value_name = "URL", conflicts_with = "target")]
+    pub(crate) url: Option<BaseUrl>,
+    /// A file that says where the server is, and how to start and stop it.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) target: Option<PathBuf>,
+    /// The model to ask for [default: the first that the server names].
+    #[arg(long, requires = "url")]
+    pub(crate) model: Option<String>,
+    /// A file, or a folder of files, that holds the model; may be given more than once.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model_files: Vec<PathBuf>,
+    /// A path on the device under test: where the model lies, or the server spills to [default: the
+    /// model's files, else the results folder].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) storage: Option<PathBuf>,
+    /// A list of LoRA adapters, a line each: NAME, or NAME = PATH.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapters: Option<PathBuf>,
+    /// How the server is asked for an adapter.
+    #[arg(long, value_enum, default_value = "model", requires = "adapters")]
+    pub(crate) lora_dialect: LoraDialect,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LoraDialect {
+    /// By the adapter's name as the model's (vLLM, SGLang).
+    Model,
+    /// By a `lora_request` (trtllm-serve).
+    TensorrtLlm,
+    /// By the adapter's number and scale (llama.cpp).
+    LlamaCpp,
+    /// By a task's number (Triton).
+    Triton,
+}
+
+impl From<LoraDialect> for load::LoraDialect {
+    fn from(dialect: LoraDialect) -> Self {
+        match dialect {
+            LoraDialect::Model => load::LoraDialect::Model,
+            LoraDialect::TensorrtLlm => load::LoraDialect::TensorRtLlm,
+            LoraDialect::LlamaCpp => load::LoraDialect::LlamaCpp,
+            LoraDialect::Triton => load::LoraDialect::Triton,
+        }
+    }
 }
 
 /// What the requests look like.

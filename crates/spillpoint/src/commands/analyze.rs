@@ -73,7 +73,7 @@ fn title(analysis: &Analysis) -> String {
     let target = &analysis.session.target;
     let modelled = match target.kind {
         record::TargetKind::Embedded => " (embedded engine: compute modelled)",
-        record::TargetKind::Attached => "",
+        record::TargetKind::Managed | record::TargetKind::Attached => "",
     };
     format!(
         "{}: {} at {}{modelled}, {} runs",

@@ -5,10 +5,6 @@ use crate::{
     exit::{Exit, OrExit, Result},
 };
 use engine::{Config, EngineError};
-use nix::{
-    sys::{prctl, signal::Signal},
-    unistd::getppid,
-};
 use std::{
     future::Future,
     io::{self, Write},
@@ -20,9 +16,6 @@ use tokio::{
 };
 
 pub(crate) fn run(args: cli::Engine) -> Result {
-    if args.die_with_parent {
-        die_with_parent()?;
-    }
     let config = args.config();
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -68,14 +61,4 @@ fn asked_to_end() -> Result<impl Future<Output = ()> + Send + 'static> {
             _ = terminate.recv() => {}
         }
     })
-}
-
-/// A harness that is killed takes its engine along.
-fn die_with_parent() -> Result<()> {
-    prctl::set_pdeathsig(Some(Signal::SIGTERM)).or_failed()?;
-    // It may have ended before: then we belong to init, or to a reaper, and nobody reads us.
-    if getppid().as_raw() == 1 && io::stdout().flush().is_err() {
-        return Err(Exit::Done);
-    }
-    Ok(())
 }

@@ -19,14 +19,7 @@ struct Engine {
 
 impl Engine {
     fn start(place: &Workplace) -> Self {
-        let args = [
-            "engine",
-            "--port",
-            "0",
-            "--speed",
-            "20",
-            "--die-with-parent",
-        ];
+        let args = ["engine", "--port", "0", "--speed", "20"];
         let mut child = place.start(&args);
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -1,0 +1,116 @@
+//! From a plan's run to the load generator's phase: pure.
+
+use crate::LoraTarget;
+use load::{AdapterPolicy, Adapters, LengthModel, Phase, Timing, TokenPool, Workload};
+use plan::{AdapterUse, Plan, RunSpec};
+use record::{RunId, WorkloadFacts};
+use std::num::NonZeroU32;
+
+/// What is known of the server's ways, and in which words it is asked.
+pub(crate) struct Prompts {
+    /// Makes every prompt of the session new to the server.
+    pub(crate) salt: u64,
+    /// For prompts of exact length, where the server takes token ids.
+    pub(crate) token_pool: Option<TokenPool>,
+    pub(crate) adapters: Option<LoraTarget>,
+}
+
+/// The name of a run.
+pub(crate) fn run_id(plan: &Plan, spec: RunSpec) -> RunId {
+    let (phase, users) = (plan.name.as_str(), spec.users.get());
+    match plan.arm(spec) {
+        Some(arm) => RunId::of_arm(phase, users, arm.name.as_str(), spec.repeat),
+        None => RunId::new(phase, users, spec.repeat),
+    }
+}
+
+/// What a run's requests look like.
+pub(crate) fn workload_facts(plan: &Plan, spec: RunSpec, salt: u64) -> WorkloadFacts {
+    let own = plan.arm(spec).and_then(|arm| arm.prompt_tokens);
+    WorkloadFacts {
+        prompt_tokens: own.unwrap_or(plan.workload.prompt_tokens).get(),
+        output_tokens: plan.workload.output_tokens.get(),
+        seed: plan.seed,
+        nonce_salt: salted(salt, &run_id(plan, spec)),
+    }
+}
+
+/// The phase of a run.
+pub(crate) fn of_run(
+    plan: &Plan,
+    spec: RunSpec,
+    facts: &WorkloadFacts,
+    prompts: &Prompts,
+    lengths: LengthModel,
+) -> Phase {
+    let mut workload = Workload::new(
+        facts.prompt_tokens,
+        facts.output_tokens,
+        facts.seed,
+        facts.nonce_salt,
+    );
+    workload.temperature = plan.workload.temperature.get();
+    workload.token_pool = prompts.token_pool.clone();
+    workload.adapters = adapters(plan, spec, prompts);
+    let timing = Timing {
+        ramp: plan.timing.ramp.0,
+        warmup: plan.timing.warmup.0,
+        measure: plan.timing.duration.0,
+        drain_limit: plan.timing.drain_limit.0,
+        request_deadline: plan.timing.request_timeout.0,
+    };
+    let users = NonZeroU32::new(spec.users.get()).unwrap_or(NonZeroU32::MIN);
+    Phase::closed(users, plan.timing.think.0, timing, workload, lengths)
+}
+
+fn adapters(plan: &Plan, spec: RunSpec, prompts: &Prompts) -> Option<Adapters> {
+    let policy = match plan.arm(spec)?.adapters? {
+        AdapterUse::None => return None,
+        AdapterUse::Sticky => AdapterPolicy::Sticky,
+        AdapterUse::RoundRobin => AdapterPolicy::RoundRobin,
+        AdapterUse::Uniform => AdapterPolicy::Uniform,
+        AdapterUse::Storm => AdapterPolicy::Storm,
+    };
+    let lora = prompts.adapters.as_ref()?;
+    // An empty list was refused before the session began.
+    Adapters::new(lora.list.clone(), lora.dialect, policy, plan.seed).ok()
+}
+
+/// A salt for this run: FNV-1a of its name over the session's.
+fn salted(session: u64, run: &RunId) -> u64 {
+    run.as_str()
+        .bytes()
+        .fold(session ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::Builtin;
+    use std::collections::HashSet;
+
+    #[test]
+    fn runs_have_names_and_salts_of_their_own_and_the_same_words() {
+        let plan = Builtin::find("h6").unwrap().plan().unwrap();
+        let specs = plan.schedule();
+        let names: HashSet<_> = specs.iter().map(|&spec| run_id(&plan, spec)).collect();
+        assert_eq!(names.len(), specs.len());
+        let facts = |spec| workload_facts(&plan, spec, 7);
+        let salts: HashSet<_> = specs.iter().map(|&spec| facts(spec).nonce_salt).collect();
+        assert_eq!(salts.len(), specs.len());
+        assert!(specs.iter().all(|&spec| facts(spec).seed == plan.seed));
+        assert_eq!(run_id(&plan, specs[2]).as_str(), "h6-u008-storm-r1");
+    }
+
+    #[test]
+    fn an_arm_may_have_prompts_of_its_own_length() {
+        let plan = Builtin::find("h5").unwrap().plan().unwrap();
+        let lengths: Vec<_> = plan.schedule()[..4]
+            .iter()
+            .map(|&spec| workload_facts(&plan, spec, 0).prompt_tokens)
+            .collect();
+        assert_eq!(lengths, [1024, 4096, 16384, 65536]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What is sampled beside the load, and where it is written.
+
+use crate::{LabError, run_log::RunLog, target::ReadyTarget, watch::Trouble};
+use clock::SessionClock;
+use plan::Plan;
+use probe::{
+    Probes, Roots, SampleInterval, Sampler, gpu,
+    metrics::{Format, Poller, Source},
+    nvme,
+};
+use record::{DeviceUnderTest, RecordError, RunDir, ServerWriter, SmartSnapshot, TelemetryWriter};
+use std::time::Duration;
+
+/// How often the server's own metrics are asked for.
+const SERVER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The sensors of a session.
+pub(crate) struct Sensors<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) device: &'a DeviceUnderTest,
+    pub(crate) roots: &'a Roots,
+    pub(crate) clock: SessionClock,
+}
+
+impl Sensors<'_> {
+    /// Starts sampling the host into the run's files.
+    pub(crate) fn start(
+        &self,
+        dir: &RunDir,
+        target: &ReadyTarget,
+        trouble: &Trouble,
+    ) -> Result<Sampler, LabError> {
+        let mut probes = Probes::open(self.roots, Some(self.device));
+        // No driver is the rule on a server without a GPU; the doctor tells.
+        if let Ok(gpus) = gpu::find() {
+            probes = probes.with_gpus(&gpus);
+        }
+        if let Some(process) = target.process {
+            probes = probes.with_server(self.roots, process);
+        }
+        let mut writer = TelemetryWriter::create(dir.path(), probes.columns())?;
+        let interval = SampleInterval::new(self.plan.telemetry.interval.get())
+            .unwrap_or(SampleInterval::DEFAULT);
+        let trouble = trouble.clone();
+        let sink = move |row: &_, cores: &[_]| trouble.note(writer.tick(row, cores));
+        Ok(Sampler::start(probes, interval, self.clock, sink)?)
+    }
+
+    /// Starts asking the server for its own metrics, if it has any.
+    pub(crate) fn poll(
+        &self,
+        dir: &RunDir,
+        target: &ReadyTarget,
+        trouble: &Trouble,
+    ) -> Result<Option<Poller>, LabError> {
+        let Some(source) = metrics_of(&target.facts.url) else {
+            return Ok(None);
+        };
+        let mut writer = ServerWriter::create(dir.path())?;
+        let trouble = trouble.clone();
+        let sink = move |answer: probe::metrics::Answer<'_>| {
+            trouble.note(writer.answer(&answer.rows()));
+        };
+        // Polled already by someone of ours: theirs is the file then.
+        Ok(Poller::start(vec![source], SERVER_INTERVAL, self.clock, sink).ok())
+    }
+
+    /// Takes the controller's SMART log, where the device under test is an NVMe drive.
+    pub(crate) fn smart(
+        &self,
+        log: &mut RunLog,
+        write: impl FnOnce(&SmartSnapshot) -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        let nvme = self
+            .device
+            .name
+            .as_ref()
+            .filter(|name| name.starts_with("nvme"));
+        let Some(name) = nvme else { return Ok(()) };
+        match nvme::read(self.roots, name) {
+            Ok(smart) => write(&SmartSnapshot::new(self.clock.now(), name, smart)),
+            Err(error) => log.tell(format_args!("no SMART log: {error}")),
+        }
+    }
+}
+
+/// The server's metrics, if it answers with some.
+fn metrics_of(url: &str) -> Option<Source> {
+    let source = Source {
+        url: format!("{url}/metrics").parse().ok()?,
+        format: Format::Prometheus,
+    };
+    source.ask().is_ok().then_some(source)
+}

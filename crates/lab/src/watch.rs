@@ -1,0 +1,115 @@
+//! While a run runs: what is told of it, and what ends it early.
+
+use crate::{Moment, target::ReadyTarget};
+use load::{Live, Phase, Stop};
+use nix::sys::statvfs::statvfs;
+use plan::Watchdog;
+use probe::{Roots, Sampler};
+use record::{RecordError, Stage};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// The first file that could not be written, from whichever thread.
+#[derive(Clone, Default)]
+pub(crate) struct Trouble(Arc<OnceLock<RecordError>>);
+
+impl Trouble {
+    /// Takes the outcome of a write.
+    pub(crate) fn note(&self, written: Result<(), RecordError>) {
+        if let Err(error) = written {
+            // Only the first counts: the others follow from it.
+            let _ = self.0.set(error);
+        }
+    }
+
+    /// The error, once the threads that write have ended.
+    pub(crate) fn check(self) -> Result<(), RecordError> {
+        match Arc::into_inner(self.0).and_then(OnceLock::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a run is ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// A person asked.
+    Person,
+    /// A file could not be written.
+    Files,
+    /// The server's process is gone.
+    Server,
+    /// The machine was about to suffer; in words.
+    Machine(String),
+}
+
+/// Looks for a reason to end a run.
+pub(crate) struct Watch<'a> {
+    pub(crate) limits: Watchdog,
+    pub(crate) results: &'a Path,
+    pub(crate) target: &'a ReadyTarget,
+    pub(crate) roots: &'a Roots,
+    pub(crate) stop: &'a Stop,
+    pub(crate) trouble: &'a Trouble,
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Watch<'_> {
+    /// A reason, if there is one now.
+    pub(crate) fn look(&self, sampler: &Sampler) -> Option<Cut> {
+        if self.stop.is_stopped() {
+            return Some(Cut::Person);
+        }
+        if self.trouble.0.get().is_some() {
+            return Some(Cut::Files);
+        }
+        if self.target.is_alive(self.roots) == Some(false) {
+            return Some(Cut::Server);
+        }
+        self.memory(sampler.live().mem_available_bytes)
+            .or_else(|| self.room())
+            .map(Cut::Machine)
+    }
+
+    fn memory(&self, available: Option<u64>) -> Option<String> {
+        let (mib, least) = (available? / MIB, self.limits.mem_available_mib_min);
+        (mib < least)
+            .then(|| format!("MemAvailable fell to {mib} MiB, below the watchdog's {least} MiB"))
+    }
+
+    fn room(&self) -> Option<String> {
+        let found = statvfs(self.results).ok()?;
+        let free = found
+            .blocks_available()
+            .checked_mul(found.fragment_size())?;
+        let (mib, least) = (free / MIB, self.limits.results_free_mib_min);
+        (mib < least).then(|| {
+            format!("{mib} MiB are free for the results, below the watchdog's {least} MiB")
+        })
+    }
+}
+
+/// What is told of a run at this moment.
+pub(crate) fn moment(live: &Live, sampler: &Sampler, phase: &Phase, elapsed: Duration) -> Moment {
+    let (load, host) = (live.snapshot(), sampler.live());
+    let ms = |span: Duration| span.as_secs_f64() * 1e3;
+    let timing = phase.timing;
+    let shortest = timing.ramp + timing.warmup + timing.measure;
+    Moment {
+        stage: load.stage.unwrap_or(Stage::Ramp),
+        done: (elapsed.as_secs_f64() / shortest.as_secs_f64()).min(1.0),
+        ok: load.ended_ok,
+        failed: load.failed,
+        in_flight: load.in_flight,
+        ttft_p50_ms: load.ttft_p50.map(ms),
+        ttft_p99_ms: load.ttft_p99.map(ms),
+        chunks_per_s: load.chunks_per_s,
+        read_mb_per_s: host.device_read_mb_s,
+        write_mb_per_s: host.device_write_mb_s,
+    }
+}
