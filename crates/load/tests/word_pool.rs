@@ -1,5 +1,7 @@
 //! Prompts of words that the server says are one token each.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod scripted;
 
 use load::{Api, Target, word_pool};

@@ -8,6 +8,7 @@
 
 mod bare;
 mod measured;
+mod open;
 mod table;
 mod truth;
 
@@ -98,17 +99,21 @@ fn measure_all(args: &Args) -> Result<()> {
         (users, rate) => vec![(users.unwrap_or(LOADS[0].0), rate.unwrap_or(LOADS[0].1))],
     };
     table::print_head(server_cpu, client_cpu, args.seconds);
-    for (users, rate) in loads {
-        let point = Point {
-            users,
-            rate,
-            seconds: args.seconds,
-            server_cpu,
-            client_cpu,
-        };
+    let point = |users, rate| Point {
+        users,
+        rate,
+        seconds: args.seconds,
+        server_cpu,
+        client_cpu,
+    };
+    for &(users, rate) in &loads {
+        let point = point(users, rate);
         let measured: measured::Measured = in_own_process("load", &point)?;
         let bare: bare::Bare = in_own_process("bare", &point)?;
         table::print_point(&point, &measured, &bare);
+    }
+    if loads == LOADS {
+        table::print_open(&in_own_process("open", &point(1, 50))?);
     }
     table::print_foot();
     Ok(())
@@ -122,6 +127,10 @@ fn play(role: &str) -> Result<()> {
         "load" => {
             pin(point.client_cpu)?;
             print_json(&measured::measure(point)?)
+        }
+        "open" => {
+            pin(point.client_cpu)?;
+            print_json(&open::measure(point)?)
         }
         "bare" => {
             pin(point.client_cpu)?;

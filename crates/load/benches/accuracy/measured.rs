@@ -59,7 +59,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
+    pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
         let rank = |q: f64| (values.len() as f64 * q).ceil() as usize;
         let quantile = |q| values.get(rank(q).saturating_sub(1)).copied();
@@ -198,6 +198,6 @@ impl Pairs {
     }
 }
 
-fn ms(span: Duration) -> f64 {
+pub(crate) fn ms(span: Duration) -> f64 {
     span.as_secs_f64() * 1e3
 }

@@ -4,6 +4,7 @@ use crate::{
     Point,
     bare::Bare,
     measured::{Measured, Spread},
+    open::{self, Lateness},
 };
 
 /// The project's own limits.
@@ -130,6 +131,13 @@ pub(crate) fn print_point(point: &Point, measured: &Measured, bare: &Bare) {
         server.longest_send_ms,
         server.blocked_sends,
     );
+}
+
+pub(crate) fn print_open(late: &Lateness) {
+    println!("open loop, {} requests/s, Poisson", open::PER_S);
+    let values = [late.queue.p50, late.queue.p99, late.queue.max];
+    let name = format!("sent after its time, ms ({})", late.requests);
+    line("", &name, values.map(|value| format!("{value:.3}")), "");
 }
 
 fn line(point: &str, name: &str, values: [String; 3], target: &str) {
