@@ -3,9 +3,7 @@
 use crate::{
     Metric,
     cohort::Cohort,
-    stats::{
-        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted, time_ordered_interval,
-    },
+    stats::{Percentile, Sorted, time_ordered_interval},
 };
 use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
 
@@ -13,9 +11,8 @@ use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
 /// what any request did within `measure`.
 ///
 /// Latencies are those of the requests that were sent in stage `measure` and ended well; failed
-/// and censored ones are counted beside them. The intervals of figures that a request has one
-/// value of come from order statistics, lengthened by what neighbours are alike; those of `itl` and
-/// `client_lag`, whose values depend on each other, from a bootstrap of whole requests.
+/// and censored ones are counted beside them. Intervals come from order statistics, lengthened by
+/// what values that follow each other are alike, whether in one request or in neighbours.
 pub fn summarise(rows: &[RequestRow], tokens: &[RequestTokens], measure: &Interval) -> Summary {
     of_cohort(&Cohort::gather(rows, tokens, measure))
 }
@@ -29,8 +26,7 @@ pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
             0.0
         }
     };
-    let independent = |metric| distribution(cohort, metric);
-    let [itl_ms, client_lag_ms] = clustered(cohort, [Metric::Itl, Metric::ClientLag]);
+    let of = |metric| distribution(cohort, metric);
     Summary {
         requests: cohort.counts,
         duration_s: cohort.duration_s,
@@ -39,43 +35,35 @@ pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
         output_tokens_per_s: cohort.output_tokens.map(per_second),
         clock: cohort.clock,
         censored: cohort.censored,
-        ttfb_ms: independent(Metric::Ttfb),
-        ttft_ms: independent(Metric::Ttft),
-        ttfa_ms: independent(Metric::Ttfa),
-        e2e_ms: independent(Metric::E2e),
-        itl_ms,
-        tpot_ms: independent(Metric::Tpot),
-        queue_ms: independent(Metric::Queue),
-        client_lag_ms,
+        ttfb_ms: of(Metric::Ttfb),
+        ttft_ms: of(Metric::Ttft),
+        ttfa_ms: of(Metric::Ttfa),
+        e2e_ms: of(Metric::E2e),
+        itl_ms: of(Metric::Itl),
+        tpot_ms: of(Metric::Tpot),
+        queue_ms: of(Metric::Queue),
+        client_lag_ms: of(Metric::ClientLag),
     }
 }
 
-/// A metric with one value a request.
+/// A metric's values, in the order in which their requests ended.
 fn distribution(cohort: &Cohort, metric: Metric) -> Distribution {
-    let values = cohort.values(metric).iter().map(|(value, _)| *value);
-    let in_order: Vec<f64> = values.collect();
+    /// Fewer requests do not show how alike the values of one are.
+    const FEWEST_REQUESTS: usize = 20;
+    let values = cohort.values(metric);
+    let in_order: Vec<f64> = values.iter().map(|(value, _)| *value).collect();
+    let requests = values.chunk_by(|(_, a), (_, b)| a == b).count();
+    let enough = !metric.is_per_chunk() || requests >= FEWEST_REQUESTS;
     let sorted = Sorted::new(in_order.clone());
+    let interval = |percentile| {
+        let interval = time_ordered_interval(&in_order, &sorted, percentile);
+        interval.filter(|_| enough)
+    };
     Distribution {
-        p50_ci: time_ordered_interval(&in_order, &sorted, Percentile::P50),
-        p99_ci: time_ordered_interval(&in_order, &sorted, Percentile::P99),
+        p50_ci: interval(Percentile::P50),
+        p99_ci: interval(Percentile::P99),
         ..figures(&sorted)
     }
-}
-
-/// Metrics with several values a request: their intervals come from the same resamples.
-fn clustered(cohort: &Cohort, metrics: [Metric; 2]) -> [Distribution; 2] {
-    let values = metrics.map(|metric| Clustered::new(cohort.values(metric).to_vec()));
-    let wanted: Vec<(&Clustered, Percentile)> = values
-        .iter()
-        .flat_map(|values| [Percentile::P50, Percentile::P99].map(|p| (values, p)))
-        .collect();
-    let bootstrap = ClusterBootstrap::new(vec![cohort.len()], REPLICATES, SEED);
-    let mut intervals = bootstrap.intervals(&wanted).into_iter();
-    values.each_ref().map(|values| Distribution {
-        p50_ci: intervals.next().flatten(),
-        p99_ci: intervals.next().flatten(),
-        ..figures(values.sorted())
-    })
 }
 
 /// All but the intervals.

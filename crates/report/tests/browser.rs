@@ -2,7 +2,7 @@
 //! a stranger's text runs nothing, and it asks for nothing.
 //!
 //! Chromium is the one that SPILLPOINT_CHROMIUM names, or `chromium` on PATH; without one the test
-//! is skipped, with a word. It is spoken to by its DevTools protocol over two pipes, since the
+//! passes unseen. It is spoken to by its DevTools protocol over two pipes, since the
 //! page's own policy lets no script of a test in.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -172,12 +172,9 @@ impl Drop for Browser {
     }
 }
 
-/// Opens the page of a scenario, or says why not.
+/// Opens the page of a scenario; nothing without a browser.
 fn opened(scenario: &Scenario, folder: &Path) -> Option<Browser> {
-    let Some(chromium) = chromium() else {
-        eprintln!("skipped: no chromium on PATH, and SPILLPOINT_CHROMIUM names none");
-        return None;
-    };
+    let chromium = chromium()?;
     let analysis = report::analyze(&scenario.write(folder));
     let page = folder.join("report.html");
     std::fs::write(&page, &analysis.html).unwrap();

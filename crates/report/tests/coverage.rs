@@ -78,7 +78,17 @@ fn whole_requests_are_resampled_so_that_dependent_gaps_are_covered() {
         })
     };
     let (clustered, naive) = (of(false), of(true));
-    println!("dependent gaps, 60 requests, p50: bootstrap {clustered} %, naive {naive} %");
+    let in_order = coverage(2000, 0.0, |rng| {
+        let values: Vec<f64> = gaps(rng, 60, 0.0)
+            .into_iter()
+            .map(|(value, _)| value)
+            .collect();
+        time_ordered_interval(&values, &Sorted::new(values.clone()), Percentile::P50)
+    });
+    println!(
+        "dependent gaps, 60 requests, p50: bootstrap {clustered} %, batches {in_order} %, naive {naive} %"
+    );
+    assert!((93.0..=97.0).contains(&in_order), "{in_order} %");
     assert!((93.0..=97.0).contains(&clustered), "{clustered} %");
     // What the bootstrap is for: taking the gaps for independent promises too much.
     assert!(naive < 80.0, "{naive} %");

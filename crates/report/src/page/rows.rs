@@ -139,9 +139,13 @@ pub(super) fn host(cells: &[Cell]) -> HostTable {
 }
 
 fn users(cell: &Cell) -> String {
+    let arm = cell
+        .arm
+        .as_ref()
+        .map_or(String::new(), |arm| format!(", {arm}"));
     match cell.users {
-        1 => "1 user".to_owned(),
-        users => format!("{users} users"),
+        1 => format!("1 user{arm}"),
+        users => format!("{users} users{arm}"),
     }
 }
 
