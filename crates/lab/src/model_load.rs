@@ -57,6 +57,8 @@ pub(crate) fn reload(
     load.first_token_ns = Some(clock.now());
     load.first_log_ns = server.first_line().map(|at| clock.at(at));
     target.find_process(roots);
+    // It was started just now: all that it has read, it read in this time.
+    load.server_read_bytes = target.process.and_then(|server| server.read_bytes(roots));
     Ok(load)
 }
 

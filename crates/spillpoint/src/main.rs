@@ -10,6 +10,7 @@ mod embedded;
 mod exit;
 mod interrupt;
 mod progress;
+mod sparkline;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -38,6 +38,14 @@ impl ServerProcess {
     }
 }
 
+impl ServerProcess {
+    /// What its processes have caused to be read from storage since they began (proc(5),
+    /// `/proc/PID/io`); absent where that is not ours to see.
+    pub fn read_bytes(&self, roots: &Roots) -> Option<u64> {
+        Tree::new(roots, *self).read().counters.read_bytes
+    }
+}
+
 /// Reads the tree again and again into its columns.
 pub(crate) fn watch(roots: &Roots, root: ServerProcess) -> io::Result<Box<dyn Fill + Send>> {
     let roots = roots.clone();

@@ -1,13 +1,15 @@
 //! The command line's grammar. It is a contract: scripts rely on it.
 
+mod arrivals;
 mod engine;
 
+pub(crate) use arrivals::{LoraPolicy, Rate, Reuse, Spacing};
 pub(crate) use engine::Engine;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use load::BaseUrl;
-use plan::{Repeats, Span, Sweep, TokenCount, Users};
-use std::path::PathBuf;
+use plan::{Repeats, Span, Sweep, Tick, TokenCount, Users};
+use std::{num::NonZeroU32, path::PathBuf};
 
 /// Shows how the SSD under an LLM server shapes what its users feel, and proves it, or proves that
 /// it doesn't.
@@ -31,6 +33,10 @@ pub(crate) enum Command {
     Load(Load),
     /// Serve the embedded engine: a real scheduler behind the OpenAI API; its compute is modelled.
     Engine(Box<Engine>),
+    /// Sample the host alone, to the screen and to files.
+    Watch(Watch),
+    /// Say what would stop or spoil a run on this host, and what helps.
+    Doctor(Doctor),
     /// List, show or check plans.
     #[command(subcommand)]
     Plan(Plan),
@@ -163,6 +169,28 @@ pub(crate) struct Analyze {
     pub(crate) sessions: Vec<PathBuf>,
 }
 
+/// Requests that come by the clock, whether the server keeps up or not.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "An open loop, in place of users")]
+pub(crate) struct Arrivals {
+    /// Requests a second: one rate, or steps of SPAN:RATE (30s:2,30s:4).
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["users", "think", "trace"])]
+    pub(crate) rate: Option<Rate>,
+    /// How requests are spaced: constant, poisson, or gamma:BURSTINESS (1 is Poisson, less is
+    /// burstier).
+    #[arg(long, value_name = "HOW", default_value = "poisson", requires = "rate")]
+    pub(crate) spacing: Spacing,
+    /// A trace to replay: Mooncake JSONL, BurstGPT or Azure CSV.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["users", "think"])]
+    pub(crate) trace: Option<PathBuf>,
+    /// Replays the trace so many times as fast.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "trace")]
+    pub(crate) trace_speed: f64,
+    /// The most requests in flight; what comes beyond waits, and its wait is told as queue.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_in_flight: Option<NonZeroU32>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Load {
     /// The server.
@@ -171,9 +199,11 @@ pub(crate) struct Load {
     /// The model to ask for [default: the first that the server names].
     #[arg(long)]
     pub(crate) model: Option<String>,
-    /// Concurrent users.
+    /// Concurrent users, each waiting for its answer before it asks again.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) users: Users,
+    #[command(flatten)]
+    pub(crate) arrivals: Arrivals,
     /// The measured interval.
     #[arg(long, value_name = "SPAN", default_value = "30s")]
     pub(crate) duration: Span,
@@ -194,9 +224,58 @@ pub(crate) struct Load {
     pub(crate) request_timeout: Span,
     #[command(flatten)]
     pub(crate) workload: Workload,
+    /// Prompts that begin alike: unique, shared:TOKENS, or groups:COUNT:TOKENS.
+    #[arg(long, value_name = "HOW", default_value = "unique")]
+    pub(crate) reuse: Reuse,
+    /// Requests of a conversation, each repeating what was said before it.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) turns: NonZeroU32,
+    /// Prompts from a folder of *.txt, one .txt, or a .jsonl file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// A list of LoRA adapters, a line each: NAME, or NAME = PATH.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapters: Option<PathBuf>,
+    /// How the server is asked for an adapter.
+    #[arg(long, value_enum, default_value = "model", requires = "adapters")]
+    pub(crate) lora_dialect: LoraDialect,
+    /// Who takes which adapter when: round-robin, uniform, zipf:ALPHA, sticky or storm.
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "storm",
+        requires = "adapters"
+    )]
+    pub(crate) lora_policy: LoraPolicy,
     /// Print the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Watch {
+    /// The distance of two ticks: 10ms to 1s.
+    #[arg(long, value_name = "SPAN", default_value = "100ms")]
+    pub(crate) interval: Tick,
+    /// A folder for telemetry.csv and cpu.csv [default: the screen alone].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// A path on the device to watch.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) storage: PathBuf,
+    /// Ends after this time [default: at Ctrl-C].
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) duration: Option<Span>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// The server that is to be measured.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<BaseUrl>,
+    /// A path on the device that is to be measured.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) storage: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use crate::{
     cli,
     exit::{Exit, OrExit, Result},
 };
-use record::{RecordError, Session, write_whole};
+use record::{RecordError, Session, VerdictKind, write_whole};
 use report::{Analysis, Theme};
 use std::{
     fs,
@@ -15,17 +15,19 @@ use std::{
 pub(crate) fn run(args: &cli::Analyze) -> Result {
     let mut invalid = false;
     for path in &args.sessions {
-        let session = Session::open(path).or_usage()?;
-        let analysis = analyze(&session)?;
+        let mut session = Session::open(path).or_usage()?;
+        let analysis = analyze(&mut session)?;
         show(&session, &analysis)?;
-        invalid |= analysis.cells.iter().any(|cell| cell.invalid);
+        invalid |= analysis.verdict.kind == VerdictKind::Invalid;
     }
     Ok(if invalid { Exit::Invalid } else { Exit::Done })
 }
 
 /// Analyses a session and writes what can be made again from its raw files.
-pub(crate) fn analyze(session: &Session) -> Result<Analysis> {
+pub(crate) fn analyze(session: &mut Session) -> Result<Analysis> {
     let analysis = report::analyze(session);
+    let verdict = analysis.verdict.clone();
+    session.write_verdict(verdict).or_failed()?;
     write(session, &analysis).or_failed()?;
     draw(session, &analysis)?;
     Ok(analysis)
@@ -61,6 +63,8 @@ pub(crate) fn show(session: &Session, analysis: &Analysis) -> Result<()> {
     if analysis.cells.iter().any(|cell| cell.invalid) {
         writeln!(out, "* a gate failed: INVALID; see the report")?;
     }
+    writeln!(out)?;
+    writeln!(out, "{}", report::verdict_text(analysis).trim_end())?;
     writeln!(out)?;
     for note in &analysis.notes {
         writeln!(out, "note: {note}")?;

@@ -7,7 +7,10 @@ use crate::{
 };
 use anyhow::{Context, anyhow};
 use clock::SessionClock;
-use load::{Api, ApiKey, LengthModel, Live, Phase, Stop, Target, Timing, Wish, Workload};
+use load::{
+    Adapters, Api, ApiKey, LengthModel, Live, OpenLoop, Phase, Source, Stop, Target, Texts, Timing,
+    Trace, Wish, Workload,
+};
 use record::{Distribution, Summary};
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -102,7 +105,19 @@ fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
         seed,
         salt,
     );
-    workload.token_pool = load::token_pool(target).or_usage()?;
+    // Token ids can neither be read from files nor repeat what was said.
+    if args.prompts.is_none() && args.turns == NonZeroU32::MIN {
+        workload.token_pool = load::token_pool(target).or_usage()?;
+    }
+    workload.reuse = args.reuse.0;
+    workload.turns = args.turns;
+    workload.texts = args
+        .prompts
+        .as_deref()
+        .map(Texts::read)
+        .transpose()
+        .or_usage()?;
+    workload.adapters = adapters(args, seed)?;
     let timing = Timing {
         ramp: args.ramp.0,
         warmup: args.warmup.0,
@@ -110,14 +125,42 @@ fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
         drain_limit: args.drain_limit.0,
         request_deadline: args.request_timeout.0,
     };
+    if let Some(source) = open_loop(&args.arrivals)? {
+        let max_in_flight = args.arrivals.max_in_flight;
+        let arrivals = OpenLoop {
+            source,
+            max_in_flight,
+        };
+        return Ok(Phase::open(arrivals, timing, workload, lengths));
+    }
     let users = NonZeroU32::new(args.users.get()).unwrap_or(NonZeroU32::MIN);
-    Ok(Phase::closed(
-        users,
-        args.think.0,
-        timing,
-        workload,
-        lengths,
-    ))
+    let think = args.think.0;
+    Ok(Phase::closed(users, think, timing, workload, lengths))
+}
+
+fn adapters(args: &cli::Load, seed: u64) -> Result<Option<Adapters>> {
+    let Some(list) = &args.adapters else {
+        return Ok(None);
+    };
+    let list = Adapters::read_list(list).or_usage()?;
+    Adapters::new(list, args.lora_dialect.into(), args.lora_policy.0, seed)
+        .or_usage()
+        .map(Some)
+}
+
+fn open_loop(args: &cli::Arrivals) -> Result<Option<Source>> {
+    if let Some(rate) = &args.rate {
+        return Ok(Some(Source::Rate(rate.0.clone(), args.spacing.0)));
+    }
+    let Some(path) = &args.trace else {
+        return Ok(None);
+    };
+    let trace = Trace::read(path).or_usage()?;
+    let trace = trace
+        .faster(args.trace_speed)
+        .context("a trace is replayed at a speed above 0: --trace-speed 2 is twice as fast")
+        .or_usage()?;
+    Ok(Some(Source::Trace(trace)))
 }
 
 fn show(summary: &Summary, json: bool) -> Result<()> {

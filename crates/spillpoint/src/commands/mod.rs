@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
 mod analyze;
+mod doctor;
 mod engine;
 mod load;
 mod plan;
 mod run;
+mod watch;
 
 use crate::{
     cli::{Args, Command},
@@ -18,6 +20,8 @@ pub(crate) fn dispatch(args: Args) -> Exit {
         Command::Analyze(args) => analyze::run(&args),
         Command::Load(args) => load::run(args),
         Command::Engine(args) => engine::run(*args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Plan(command) => plan::run(command),
     };
     end.unwrap_or_else(|early| early)

@@ -10,7 +10,7 @@ use crate::{
 use ::plan::{Experiment, Overrides, TargetFile};
 use anyhow::{Context, anyhow};
 use lab::{Ended, Job, LabError, LoraTarget, Stop, Target, Whose};
-use record::{Session, TargetKind};
+use record::{Session, TargetKind, VerdictKind};
 use std::{
     fs,
     io::{self, Write},
@@ -25,7 +25,7 @@ pub(crate) fn run(args: cli::Run) -> Result {
     let ended = lab::run(&job, &stop, &mut |event| progress.tell(event));
     progress.end();
     match ended {
-        Ok(ended) => conclude(&ended),
+        Ok(ended) => conclude(ended),
         Err(error) => Err(failed(error)),
     }
 }
@@ -38,8 +38,8 @@ fn failed(error: LabError) -> Exit {
 }
 
 /// Analyses what was measured, also where that is only a part.
-fn conclude(ended: &Ended) -> Result {
-    let analysis = analyze::analyze(&ended.session)?;
+fn conclude(mut ended: Ended) -> Result {
+    let analysis = analyze::analyze(&mut ended.session)?;
     analyze::show(&ended.session, &analysis)?;
     if ended.interrupted {
         let begun = analysis.runs.iter().filter(|run| run.summary.is_some());
@@ -49,7 +49,7 @@ fn conclude(ended: &Ended) -> Result {
             analysis.runs.len()
         )));
     }
-    if ended.invalid {
+    if ended.invalid || analysis.verdict.kind == VerdictKind::Invalid {
         writeln!(
             io::stderr(),
             "spillpoint: a gate failed; the result is INVALID"

@@ -85,3 +85,36 @@ fn people_get_a_table() {
     assert!(told.lines().any(|line| line.starts_with("ttft")), "{told}");
     engine.end();
 }
+
+#[test]
+fn an_open_loop_sends_by_the_clock_and_tells_what_waited() {
+    let place = Workplace::new();
+    let engine = Engine::start(&place);
+    let ran = place.run(&[
+        "load",
+        "--url",
+        &engine.url,
+        "--rate",
+        "50",
+        "--spacing",
+        "constant",
+        "--duration",
+        "2s",
+        "--max-tokens",
+        "4",
+        "--prompt-tokens",
+        "32",
+        "--reuse",
+        "shared:16",
+        "--json",
+    ]);
+    let summary: Summary = serde_json::from_str(&ran.ended(0).out()).unwrap();
+    // A request may fall on either side of the interval's ends.
+    assert!(
+        (99..=101).contains(&summary.requests.total),
+        "{:?}",
+        summary.requests
+    );
+    assert_eq!(summary.queue_ms.n, summary.requests.ok);
+    engine.end();
+}
