@@ -186,7 +186,7 @@ fn every_sensor(roots: &Roots) -> Outcome<Probes> {
     })
 }
 
-/// What timing every request to the drive costs: nothing but its two programs in the kernel.
+/// What timing every request to the drive costs: nothing but its programs in the kernel.
 fn block_latency() -> String {
     let measured = || -> Outcome<String> {
         let watch = BlockLatency::start(&Roots::default())?;
@@ -194,8 +194,9 @@ fn block_latency() -> String {
         let wall = MonoNs::now().since(began);
         let cost = watch.cost().ok_or("the kernel counts no programs' cost")?;
         Ok(format!(
-            "{:.0} ns a program, two a request; {reads} reads of 4 KiB at {:.0} reads/s",
+            "{:.0} ns a program, {:.1} a request; {reads} reads of 4 KiB at {:.0} reads/s",
             cost.time.as_nanos() as f64 / cost.runs as f64,
+            cost.runs as f64 / f64::from(reads),
             f64::from(reads) / wall.as_secs_f64(),
         ))
     };

@@ -33,9 +33,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     println!(
-        "unmatched {}, uncounted {}, cost {:?}",
+        "unmatched {}, uncounted {}, missed {:?}, cost {:?}",
         latencies.unmatched,
         latencies.uncounted,
+        latencies.missed,
         watch.cost()
     );
     Ok(())

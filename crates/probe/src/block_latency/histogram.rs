@@ -13,6 +13,9 @@ pub struct Latencies {
     pub unmatched: u64,
     /// Completions for which there was no room.
     pub uncounted: u64,
+    /// Events that came while another eBPF program, or a reading of these histograms, ran on their
+    /// CPU: each can be a request that is not counted. Absent before Linux 5.12.
+    pub missed: Option<u64>,
 }
 
 /// How long the requests of one kind took that one process issued to one device.
@@ -84,6 +87,10 @@ impl Latencies {
             histograms: histograms.filter(|left| !left.buckets.is_empty()).collect(),
             unmatched: self.unmatched.saturating_sub(earlier.unmatched),
             uncounted: self.uncounted.saturating_sub(earlier.uncounted),
+            missed: self
+                .missed
+                .zip(earlier.missed)
+                .map(|(later, before)| later.saturating_sub(before)),
         }
     }
 

@@ -1,12 +1,12 @@
 //! How long each request to a drive took, as histograms made in the kernel: from its issue to the
 //! driver until its completion, by device, kind of request and process.
 //!
-//! Counters tell means; a stall shows in the tail. Two eBPF programs sit on the block layer's
-//! tracepoints, whose fields are stable over kernels and architectures: one notes when a request
-//! is issued, the other, at its completion, adds one to a bucket. Nothing is sent to this process
-//! at an event; it reads the buckets when it wants to.
+//! Counters tell means; a stall shows in the tail. Small eBPF programs sit on the block layer's
+//! tracepoints, whose fields are stable over kernels and architectures: they note who made a
+//! request and when it was issued, and at its completion add one to a bucket. Nothing is sent to
+//! this process at an event; it reads the buckets when it wants to.
 //!
-//! `aya` loads them. The programs themselves (`program.rs`) are some eighty instructions, assembled
+//! `aya` loads them. The programs themselves (`program.rs`) are some hundred instructions, assembled
 //! here for the kernel that runs: the places of the fields are taken from the kernel's own
 //! description of its tracepoints, so that no compiler for eBPF and no prebuilt object is needed.
 //! The other way without a loader, histogram triggers of tracefs, needs CONFIG_HIST_TRIGGERS,
@@ -14,8 +14,12 @@
 //!
 //! What it can't tell: a request is known again by its device, kind and first sector. Two requests
 //! of one kind in flight at one sector are one too many, and a request that the drive completes in
-//! parts counts at its first part; the others are counted as [`Latencies::unmatched`]. The process
-//! is the one that issued: for what was written to the page cache, a worker of the kernel's.
+//! parts counts at its first part; the others are counted as [`Latencies::unmatched`]. The kernel
+//! starts no program on a CPU where one runs: a completion whose interrupt comes in the half
+//! microsecond of another request's issue is lost, and counted as [`Latencies::missed`]. That
+//! depends on the moment, not on how long the request took; where one CPU makes tens of thousands
+//! of requests a second, it is some in a hundred. The process is the one that made the request: for
+//! what was written to the page cache, a worker of the kernel's.
 
 mod assembler;
 mod format;
@@ -27,12 +31,14 @@ pub use format::FormatError;
 pub use histogram::{Bucket, Histogram, Kind, Latencies};
 
 use crate::{Roots, device};
+use assembler::Code;
 use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError},
     programs::TracePoint,
     sys::{Stats, enable_stats},
 };
+use format::Fields;
 use histogram::Key;
 use std::{
     collections::BTreeMap,
@@ -41,6 +47,15 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+
+type Assemble = fn(&Fields) -> Code;
+
+/// Each tracepoint, and what is done there.
+const PROGRAMS: [(&str, Assemble); 3] = [
+    (program::INSERT, program::insert),
+    (program::ISSUE, program::issue),
+    (program::COMPLETE, program::complete),
+];
 
 /// The programs, attached. Dropping it detaches them.
 pub struct BlockLatency {
@@ -86,7 +101,7 @@ pub enum BlockLatencyError {
 /// What the programs themselves cost, over all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// How often they ran: twice a request.
+    /// How often they ran: twice a request, and once more where an I/O scheduler is in use.
     pub runs: u64,
     /// The time that they took.
     pub time: Duration,
@@ -95,14 +110,16 @@ pub struct Cost {
 impl BlockLatency {
     /// Attaches the programs. From now on every request counts.
     pub fn start(roots: &Roots) -> Result<Self, BlockLatencyError> {
-        let issue = format::read(roots, program::ISSUE)?;
-        let complete = format::read(roots, program::COMPLETE)?;
-        let file = object::write(&program::issue(&issue), &program::complete(&complete));
+        let code =
+            |(name, assemble): (_, Assemble)| Ok((name, assemble(&format::read(roots, name)?)));
+        let codes: Result<Vec<_>, BlockLatencyError> = PROGRAMS.into_iter().map(code).collect();
+        let file = object::write(&codes?);
         // The kernel counts for all programs on the host then, at some 20 ns a run; without the
         // right to that, the cost stays unknown.
         let stats = enable_stats(Stats::RunTime).ok();
         let mut programs = Ebpf::load(&file).map_err(refused)?;
-        for name in [program::ISSUE, program::COMPLETE] {
+        // Completions last: by then, each can have been issued under the programs' eyes.
+        for (name, _) in PROGRAMS {
             let program = programs.program_mut(name);
             let program = program.ok_or_else(|| refused("a program is missing"))?;
             let program: &mut TracePoint = program.try_into().map_err(refused)?;
@@ -140,24 +157,29 @@ impl BlockLatency {
             histograms: histograms.collect(),
             unmatched: lost.get(&program::LOST_UNMATCHED, 0)?,
             uncounted: lost.get(&program::LOST_FULL, 0)?,
+            missed: self.sum(|told| told.value("recursion_misses")),
         })
     }
 
     /// What the programs cost since the start; absent where the kernel doesn't count it.
     pub fn cost(&self) -> Option<Cost> {
         self.stats.as_ref()?;
-        let costs = [program::ISSUE, program::COMPLETE].map(|name| {
+        Some(Cost {
+            runs: self.sum(|told| told.value("run_cnt"))?,
+            time: Duration::from_nanos(self.sum(|told| told.value("run_time_ns"))?),
+        })
+    }
+
+    /// What the kernel tells of each program, added up.
+    fn sum(&self, of: impl Fn(&Told) -> Option<u64>) -> Option<u64> {
+        let told = |(name, _): &(&str, Assemble)| {
             let program: &TracePoint = self.programs.program(name)?.try_into().ok()?;
             let fd = program.fd().ok()?.as_fd().as_raw_fd();
             // This process's own file, whatever tree the sensors read.
-            cost(&fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?)
-        });
-        let [issue, complete] = costs;
-        let (issue, complete) = (issue?, complete?);
-        Some(Cost {
-            runs: issue.runs + complete.runs,
-            time: issue.time + complete.time,
-        })
+            let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            of(&Told(text))
+        };
+        PROGRAMS.iter().map(told).sum()
     }
 
     fn map(&self, name: &'static str) -> Result<&aya::maps::Map, BlockLatencyError> {
@@ -183,17 +205,15 @@ fn refused(error: impl Into<Box<dyn std::error::Error>>) -> BlockLatencyError {
     BlockLatencyError::Refused(told)
 }
 
-/// `run_time_ns` and `run_cnt` of a program's file (kernel/bpf/syscall.c, bpf_prog_show_fdinfo).
-fn cost(fdinfo: &str) -> Option<Cost> {
-    let value = |name: &str| {
-        let mut pairs = fdinfo.lines().filter_map(|line| line.split_once(':'));
+/// The file of a program (kernel/bpf/syscall.c, bpf_prog_show_fdinfo).
+struct Told(String);
+
+impl Told {
+    fn value(&self, name: &str) -> Option<u64> {
+        let mut pairs = self.0.lines().filter_map(|line| line.split_once(':'));
         let (_, value) = pairs.find(|(key, _)| *key == name)?;
         value.trim().parse().ok()
-    };
-    Some(Cost {
-        runs: value("run_cnt")?,
-        time: Duration::from_nanos(value("run_time_ns")?),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -201,11 +221,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cost_is_read_from_the_programs_file() {
-        let text = "pos:\t0\nprog_type:\t5\nrun_time_ns:\t1200\nrun_cnt:\t4\nverified_insns:\t9\n";
-        let cost = cost(text).unwrap();
-        assert_eq!((cost.runs, cost.time), (4, Duration::from_nanos(1200)));
-        assert_eq!(super::cost("pos:\t0\n"), None);
+    fn what_the_kernel_tells_of_a_program() {
+        let text = "pos:\t0\nprog_type:\t5\nrun_time_ns:\t1200\nrun_cnt:\t4\n";
+        let told = Told(text.to_owned());
+        assert_eq!(told.value("run_time_ns"), Some(1200));
+        assert_eq!(told.value("recursion_misses"), None, "before Linux 5.12");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     assembler::Code,
-    program::{COMPLETE, COUNTS, ISSUE, LOST, STARTS},
+    program::{COUNTS, LOST, STARTS},
 };
 use object::{
     Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
@@ -31,8 +31,8 @@ const MAPS: [(&str, u32, u32, u32, u32); 3] = [
 /// The helpers in use are open to any licence; the kernel wants to be told one.
 const LICENCE: &[u8] = b"MIT OR Apache-2.0\0";
 
-/// The object file.
-pub(super) fn write(issue: &Code, complete: &Code) -> Vec<u8> {
+/// The object file of programs and their names.
+pub(super) fn write(programs: &[(&str, Code)]) -> Vec<u8> {
     let mut file = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
     let segment = file.segment_name(StandardSegment::Data).to_vec();
     let licence = file.add_section(segment.clone(), b"license".to_vec(), SectionKind::Data);
@@ -47,7 +47,7 @@ pub(super) fn write(issue: &Code, complete: &Code) -> Vec<u8> {
             (name, add(&mut file, maps, name, SymbolKind::Data, &bytes))
         })
         .collect();
-    for (name, code) in [(ISSUE, issue), (COMPLETE, complete)] {
+    for (name, code) in programs {
         let section = format!("tracepoint/{name}").into_bytes();
         let section = file.add_section(segment.clone(), section, SectionKind::Text);
         add(&mut file, section, name, SymbolKind::Text, &code.bytes);

@@ -1,9 +1,12 @@
-//! The two programs.
+//! The three programs.
 //!
 //! At its issue a request's time and process are kept under device, kind and first sector. At its
 //! completion they are taken back, and the bucket of the time between gets one more. A bucket is
 //! found as HDR histograms do it: eight to a power of two, so that none is wider than an eighth of
 //! its beginning.
+//!
+//! An I/O scheduler keeps requests for a while, and whoever comes next may issue them: there the
+//! process is noted when the request is given to the scheduler.
 
 use super::{
     assembler::{
@@ -16,12 +19,15 @@ use super::{
     format::Fields,
 };
 
+/// The tracepoint where a request is given to an I/O scheduler, and the program there.
+pub(super) const INSERT: &str = "block_rq_insert";
 /// The tracepoint of a request's issue, and the program there.
 pub(super) const ISSUE: &str = "block_rq_issue";
 /// The tracepoint of its completion, and the program there.
 pub(super) const COMPLETE: &str = "block_rq_complete";
 
-/// Requests in flight: `{device, kind, sector}` to `{time, process}`.
+/// Requests that are waiting or in flight: `{device, kind, sector}` to `{time, process}`; the time
+/// is 0 until it is issued.
 pub(super) const STARTS: &str = "starts";
 /// The histograms: `{device, process, kind and slot}` to a count.
 pub(super) const COUNTS: &str = "counts";
@@ -55,23 +61,46 @@ const INDEX: i16 = -64;
 /// `BPF_NOEXIST`: another CPU may have made the entry.
 const IF_NEW: i32 = 1;
 
-/// Keeps the time of a request's issue.
+/// Keeps the process that made a request.
+pub(super) fn insert(fields: &Fields) -> Code {
+    let mut code = Assembler::default();
+    code.reg(Mov, R6, R1);
+    key(&mut code, fields);
+    code.store_imm(Double, START, 0);
+    keep(&mut code);
+    code.end()
+}
+
+/// Keeps the time of a request's issue, and the process unless it is known.
 pub(super) fn issue(fields: &Fields) -> Code {
     let mut code = Assembler::default();
     code.reg(Mov, R6, R1);
     key(&mut code, fields);
+    code.call(Helper::KtimeGetNs)
+        .reg(Mov, R9, R0)
+        .map(R1, STARTS)
+        .frame(R2, KEY)
+        .call(Helper::MapLookup)
+        .jump(When::Equal, R0, 0, "new")
+        .put(R0, R9)
+        .go("out")
+        .label("new")
+        .store(Double, START, R9);
+    keep(&mut code);
+    code.label("out").end()
+}
+
+/// Keeps the time in the frame and the process that runs.
+fn keep(code: &mut Assembler) {
     code.call(Helper::GetCurrentPidTgid)
         .imm(Rsh, R0, 32)
         .store(Word, START_PROCESS, R0)
         .store_imm(Word, START_PROCESS + 4, 0)
-        .call(Helper::KtimeGetNs)
-        .store(Double, START, R0)
         .map(R1, STARTS)
         .frame(R2, KEY)
         .frame(R3, START)
         .imm(Mov, R4, 0)
-        .call(Helper::MapUpdate)
-        .end()
+        .call(Helper::MapUpdate);
 }
 
 /// Counts a request's completion.
@@ -86,6 +115,7 @@ pub(super) fn complete(fields: &Fields) -> Code {
         .call(Helper::MapLookup)
         .jump(When::Equal, R0, 0, "unmatched")
         .load(Double, R7, R0, 0)
+        .jump(When::Equal, R7, 0, "unmatched")
         .load(Word, R8, R0, START_PROCESS - START)
         .reg(Sub, R9, R7)
         .map(R1, STARTS)
