@@ -132,10 +132,30 @@ pub(super) fn host(cells: &[Cell]) -> HostTable {
             values: values.iter().map(|&value| said(figure, value)).collect(),
         })
     };
+    let mut rows: Vec<HostRow> = HostFigure::ALL.into_iter().filter_map(row).collect();
+    let per_request: Vec<Option<f64>> = cells.iter().map(read_per_request).collect();
+    if per_request.iter().any(Option::is_some) {
+        rows.push(HostRow {
+            label: "server read per request, MB",
+            values: per_request
+                .into_iter()
+                .map(|value| maybe(value.map(plain)))
+                .collect(),
+        });
+    }
     HostTable {
         users: cells.iter().map(users).collect(),
-        rows: HostFigure::ALL.into_iter().filter_map(row).collect(),
+        rows,
     }
+}
+
+/// What the server's processes, or else its control group, read from storage for each request that
+/// ended, in 10⁶ bytes.
+fn read_per_request(cell: &Cell) -> Option<f64> {
+    let process = cell.host.get(HostFigure::ServerReadMbS);
+    let rate = process.or(cell.host.get(HostFigure::CgroupReadMbS))?;
+    let requests = cell.requests_per_s.filter(|it| *it > 0.0)?;
+    Some(rate / requests)
 }
 
 fn users(cell: &Cell) -> String {

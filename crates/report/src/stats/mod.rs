@@ -26,7 +26,7 @@ pub use knee::{Knee, knee};
 pub use order::{order_statistic_interval, order_statistic_ranks};
 pub use paired::{PairedEffect, paired_effect};
 pub use quantile::{Percentile, Sorted};
-pub use ratio::{PairedRatio, paired_ratio};
+pub use ratio::{PairedRatio, UnpairedRatio, paired_ratio, unpaired_ratio};
 pub use repeats::repeat_interval;
 pub use shift::{Coincidence, Stretch, coincidence};
 pub use steady::settles_at;

@@ -192,3 +192,57 @@ fn failed_gates_make_it_invalid() {
     assert_eq!(kind(&analysis), VerdictKind::Invalid);
     assert!(codes(&analysis).contains(&"GATE_INVALID"));
 }
+
+#[test]
+fn two_sessions_are_compared_cell_by_cell_and_by_their_manifests() {
+    let sweep = |capacity, model| Scenario {
+        model,
+        ..attached(Scenario {
+            users: vec![4, 16],
+            measure_s: 30.0,
+            capacity,
+            ..Scenario::default()
+        })
+    };
+    let before = analyzed("before", &sweep(8.0, "model-a"));
+    let after = analyzed("after", &sweep(6.0, "model-b"));
+    let comparison = report::compare(&before, &after);
+    let slower = comparison
+        .cells
+        .iter()
+        .filter(|it| it.cell.1 == 16 && it.change.interval.is_some_and(|[low, _]| low > 1.0));
+    assert!(slower.count() >= 2, "{}", comparison.to_text());
+    let fields: Vec<&str> = comparison
+        .differences
+        .iter()
+        .map(|it| it.field.as_str())
+        .collect();
+    assert_eq!(fields, ["target.model"]);
+    let text = comparison.to_text();
+    assert!(text.contains("target.model: model-a → model-b"), "{text}");
+    let same = report::compare(&before, &before);
+    assert_eq!(same.differences, []);
+    assert!(same.cells.iter().all(|it| it.change.ratio == 1.0));
+}
+
+#[test]
+fn damaged_snapshots_and_server_files_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let scenario = Scenario {
+        users: vec![2],
+        measure_s: 5.0,
+        smart: true,
+        ..Scenario::default()
+    };
+    let session = scenario.write(root.path());
+    let run = session.run_dirs().next().unwrap();
+    std::fs::write(run.smart_post(), "{").unwrap();
+    std::fs::write(run.server(), "t_ns,source,series,value\n5,a,b,much\n").unwrap();
+    let analysis = report::analyze(&session);
+    let notes: Vec<String> = analysis.notes.iter().map(ToString::to_string).collect();
+    let named = |what: &str| notes.iter().any(|note| note.contains(what));
+    assert!(named("smart_post.json:1:"), "{notes:?}");
+    assert!(named("server.csv:2:4"), "{notes:?}");
+    assert_eq!(analysis.runs[0].smart, None);
+    assert!(analysis.runs[0].summary.is_some());
+}
