@@ -7,7 +7,7 @@ use crate::{
     model_load,
     phase::{self, Prompts},
     run_log::RunLog,
-    sensors::Sensors,
+    sensors::{BlockTimes, Sensors},
     tally::Tally,
     target::ReadyTarget,
     watch::{self, Cut, Trouble, Watch},
@@ -131,7 +131,11 @@ impl Bench<'_> {
         };
         let poller = sensors.poll(dir, &self.target, &trouble)?;
         let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
+        let block_times = BlockTimes::begin(self.roots, &mut log)?;
         let loaded = self.load(&phase, dir, &sampler, &trouble, observer)?;
+        if let Some(times) = block_times {
+            times.end(dir, &mut log)?;
+        }
         if let Some(poller) = poller {
             poller.stop();
         }

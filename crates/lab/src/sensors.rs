@@ -4,11 +4,15 @@ use crate::{LabError, run_log::RunLog, target::ReadyTarget, watch::Trouble};
 use clock::SessionClock;
 use plan::Plan;
 use probe::{
-    Probes, Roots, SampleInterval, Sampler, gpu,
+    Probes, Roots, SampleInterval, Sampler,
+    block_latency::{BlockLatency, Latencies},
+    gpu,
     metrics::{Format, Poller, Source},
     nvme,
 };
-use record::{DeviceUnderTest, RecordError, RunDir, ServerWriter, SmartSnapshot, TelemetryWriter};
+use record::{
+    DeviceUnderTest, RecordError, RunDir, ServerWriter, SmartSnapshot, TelemetryWriter, write_whole,
+};
 use std::time::Duration;
 
 /// How often the server's own metrics are asked for.
@@ -80,6 +84,42 @@ impl Sensors<'_> {
         match nvme::read(self.roots, name) {
             Ok(smart) => write(&SmartSnapshot::new(self.clock.now(), name, smart)),
             Err(error) => log.tell(format_args!("no SMART log: {error}")),
+        }
+    }
+}
+
+/// Every request to a block device, timed by the kernel from here to its end.
+pub(crate) struct BlockTimes {
+    latency: BlockLatency,
+    before: Latencies,
+}
+
+impl BlockTimes {
+    /// Begins to count. Where that is not possible, `log` says why.
+    pub(crate) fn begin(roots: &Roots, log: &mut RunLog) -> Result<Option<Self>, RecordError> {
+        let begun = BlockLatency::start(roots).and_then(|latency| {
+            let before = latency.read()?;
+            Ok(Self { latency, before })
+        });
+        match begun {
+            Ok(times) => Ok(Some(times)),
+            Err(error) => {
+                log.tell(format_args!("no block latency: {error}"))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends counting, and writes what was counted.
+    pub(crate) fn end(self, dir: &RunDir, log: &mut RunLog) -> Result<(), RecordError> {
+        match self.latency.read() {
+            Ok(after) => {
+                let during = after.since(&self.before);
+                let json =
+                    serde_json::to_vec_pretty(&during).expect("histograms are names and numbers");
+                write_whole(&dir.block_latency(), &json)
+            }
+            Err(error) => log.tell(format_args!("block latency is lost: {error}")),
         }
     }
 }

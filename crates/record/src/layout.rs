@@ -134,6 +134,12 @@ impl RunDir {
         self.0.join("smart_post.json")
     }
 
+    /// `block_latency.json`: how long requests to block devices took, as histograms; there only
+    /// where the kernel could count them.
+    pub fn block_latency(&self) -> PathBuf {
+        self.0.join("block_latency.json")
+    }
+
     /// `run.log`: what was worth telling, a line each.
     pub fn log(&self) -> PathBuf {
         self.0.join("run.log")

@@ -178,7 +178,8 @@ fn began(event: &Event) -> String {
     )
 }
 
-fn span(span: Duration) -> String {
+/// A time as people say it.
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s} s"),

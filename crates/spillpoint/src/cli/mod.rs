@@ -42,10 +42,11 @@ pub(crate) enum Command {
     Plan(Plan),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Run {
-    /// The experiment: one of `spillpoint plan list`, or a plan's file.
-    #[arg(value_name = "PLAN|FILE.toml", required_unless_present = "resume")]
+    /// The experiment: one of `spillpoint plan list`, a plan's file, or all (h1, h2 and h6, after
+    /// the doctor).
+    #[arg(value_name = "PLAN|FILE.toml|all", required_unless_present = "resume")]
     pub(crate) plan: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -125,8 +126,19 @@ impl From<LoraDialect> for load::LoraDialect {
     }
 }
 
+impl Run {
+    /// What the doctor is asked before it.
+    pub(crate) fn doctor(&self) -> Doctor {
+        let storage = self.target.storage.clone();
+        Doctor {
+            url: self.target.url.clone(),
+            storage: storage.unwrap_or_else(|| PathBuf::from(".")),
+        }
+    }
+}
+
 /// What the requests look like.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Workload {
     /// The API to speak, in place of the plan's.
     #[arg(long, value_enum)]

@@ -3,6 +3,7 @@
 mod analyze;
 mod doctor;
 mod engine;
+mod job;
 mod load;
 mod plan;
 mod run;

@@ -1,32 +1,83 @@
 //! `spillpoint run`: an experiment, from the plan to the report.
 
-use super::{analyze, load::api_key, plan};
+use super::{analyze, doctor, job::job};
 use crate::{
-    cli, embedded,
+    cli,
     exit::{Exit, OrExit, Result},
     interrupt,
-    progress::Progress,
+    progress::{Progress, span},
 };
-use ::plan::{Experiment, Overrides, TargetFile};
-use anyhow::{Context, anyhow};
-use lab::{Ended, Job, LabError, LoraTarget, Stop, Target, Whose};
-use record::{Session, TargetKind, VerdictKind};
-use std::{
-    fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+use ::plan::Experiment;
+use anyhow::anyhow;
+use lab::{Ended, Job, LabError, Stop};
+use record::VerdictKind;
+use std::io::{self, Write};
 
 pub(crate) fn run(args: cli::Run) -> Result {
-    let job = job(args)?;
     let stop = Stop::default();
     interrupt::ask_on_signal(&stop).or_failed()?;
+    match args.plan.as_deref() {
+        Some("all") => all(&args, &stop),
+        _ => one(&job(args)?, &stop),
+    }
+}
+
+fn one(job: &Job, stop: &Stop) -> Result {
     let mut progress = Progress::new();
-    let ended = lab::run(&job, &stop, &mut |event| progress.tell(event));
+    let ended = lab::run(job, stop, &mut |event| progress.tell(event));
     progress.end();
     match ended {
         Ok(ended) => conclude(ended),
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// What `run all` runs, in this order.
+const ALL: [&str; 3] = ["h1", "h2", "h6"];
+
+/// The doctor, then each experiment that this target allows, a session each. The worst end counts.
+fn all(args: &cli::Run, stop: &Stop) -> Result {
+    if let Exit::Invalid = doctor::run(&args.doctor())? {
+        return Err(Exit::Failed(anyhow!(
+            "the doctor found what stops a run: see above"
+        )));
+    }
+    let (mut jobs, mut shortest) = (Vec::new(), std::time::Duration::ZERO);
+    for name in ALL {
+        let job = job(cli::Run {
+            plan: Some(name.to_owned()),
+            ..args.clone()
+        })?;
+        match lacks(&job) {
+            Some(what) => writeln!(io::stderr(), "{name} is left out: {what}")?,
+            None => {
+                shortest += job.plan.shortest_time();
+                jobs.push(job);
+            }
+        }
+    }
+    let (count, shortest) = (jobs.len(), span(shortest));
+    writeln!(io::stderr(), "{count} sessions, {shortest} at least")?;
+    let mut invalid = false;
+    for job in &jobs {
+        if stop.is_stopped() {
+            return Err(Exit::Failed(anyhow!("interrupted")));
+        }
+        invalid |= matches!(one(job, stop)?, Exit::Invalid);
+    }
+    Ok(if invalid { Exit::Invalid } else { Exit::Done })
+}
+
+/// What the target lacks for this experiment.
+fn lacks(job: &Job) -> Option<&'static str> {
+    match job.plan.experiment {
+        Experiment::H1 if job.target.model_files.is_empty() => {
+            Some("the model's files are not named; name them with --model-files or --target")
+        }
+        Experiment::H6 if job.target.adapters.is_none() => {
+            Some("no LoRA adapters are named; name a list of them with --adapters")
+        }
+        _ => None,
     }
 }
 
@@ -57,127 +108,4 @@ fn conclude(mut ended: Ended) -> Result {
         return Ok(Exit::Invalid);
     }
     Ok(Exit::Done)
-}
-
-fn job(args: cli::Run) -> Result<Job> {
-    if let Some(path) = &args.resume {
-        return resumed(&args, path);
-    }
-    let named = args.plan.as_deref().unwrap_or_default();
-    let found = plan::find(named)?;
-    let found = match args.quick {
-        true => found.quick().or_usage()?,
-        false => found,
-    };
-    let (target, from_file) = target(&args.target, found.experiment, &args.results)?;
-    let api = args.workload.api.map(Into::into).or(from_file.api);
-    let plan = found.with(Overrides {
-        users: args.users,
-        duration: args.duration,
-        repeats: args.repeats,
-        seed: args.workload.seed,
-        api,
-        prompt_tokens: args.workload.prompt_tokens,
-        output_tokens: args.workload.max_tokens,
-    });
-    Ok(Job {
-        plan,
-        quick: args.quick,
-        target,
-        results: args.results,
-        resume: None,
-        storage: args.target.storage.or(from_file.storage),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
-}
-
-/// A session's own plan, on the server that is named again.
-fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
-    let session = Session::open(path).or_usage()?;
-    let plan: ::plan::Plan = serde_json::from_value(session.manifest.plan.clone())
-        .with_context(|| format!("{}: its plan is not this version's", path.display()))
-        .or_usage()?;
-    let results = session.dir.path().parent().map(Path::to_owned);
-    let results = results.unwrap_or_else(|| args.results.clone());
-    let mut named = args.target.clone();
-    let attached = session.manifest.target.kind == TargetKind::Attached;
-    if named.url.is_none() && named.target.is_none() && attached {
-        named.url = Some(session.manifest.target.url.parse().or_usage()?);
-    }
-    let (target, _) = target(&named, plan.experiment, &results)?;
-    if target.whose.kind() != session.manifest.target.kind {
-        let error = anyhow!(
-            "the session was against another kind of server: name it with --url or --target"
-        );
-        return Err(Exit::Usage(error));
-    }
-    Ok(Job {
-        plan,
-        quick: session.manifest.quick,
-        target,
-        results,
-        resume: Some(path.to_owned()),
-        storage: Some(session.manifest.device.path.clone()),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
-}
-
-/// What a target's file says beside the target.
-#[derive(Default)]
-struct FromFile {
-    api: Option<::plan::Api>,
-    storage: Option<PathBuf>,
-}
-
-fn target(
-    args: &cli::Target,
-    experiment: Experiment,
-    results: &Path,
-) -> Result<(Target, FromFile)> {
-    let mut from_file = FromFile::default();
-    let mut target = match (&args.url, &args.target) {
-        (Some(url), _) => Target {
-            whose: Whose::Attached,
-            url: url.clone(),
-            model: args.model.clone(),
-            api_key: api_key()?,
-            model_files: Vec::new(),
-            adapters: None,
-        },
-        (None, Some(path)) => {
-            let file = target_file(path)?;
-            (from_file.api, from_file.storage) = (file.api, file.storage.clone());
-            of_file(file, path)?
-        }
-        (None, None) => embedded::target(experiment, results)?,
-    };
-    target.model_files.extend(args.model_files.iter().cloned());
-    if let Some(list) = &args.adapters {
-        target.adapters = Some(LoraTarget {
-            list: load::Adapters::read_list(list).or_usage()?,
-            dialect: args.lora_dialect.into(),
-        });
-    }
-    Ok((target, from_file))
-}
-
-fn target_file(path: &Path) -> Result<TargetFile> {
-    let toml = fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot read the target's file", path.display()))
-        .or_usage()?;
-    TargetFile::parse(&toml)
-        .with_context(|| path.display().to_string())
-        .or_usage()
-}
-
-fn of_file(file: TargetFile, path: &Path) -> Result<Target> {
-    let url = file.url.parse::<load::BaseUrl>();
-    Ok(Target {
-        whose: file.lifecycle.map_or(Whose::Attached, Whose::Managed),
-        url: url.with_context(|| path.display().to_string()).or_usage()?,
-        model: file.model,
-        api_key: api_key()?,
-        model_files: file.model_files,
-        adapters: None,
-    })
 }

@@ -1,0 +1,139 @@
+//! From what a person asked for to what the lab is to do.
+
+use super::{load::api_key, plan};
+use crate::{
+    cli, embedded,
+    exit::{Exit, OrExit, Result},
+};
+use ::plan::{Experiment, Overrides, TargetFile};
+use anyhow::{Context, anyhow};
+use lab::{Job, LoraTarget, Target, Whose};
+use record::{Session, TargetKind};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The job of one `run`.
+pub(super) fn job(args: cli::Run) -> Result<Job> {
+    if let Some(path) = &args.resume {
+        return resumed(&args, path);
+    }
+    let named = args.plan.as_deref().unwrap_or_default();
+    let found = plan::find(named)?;
+    let found = match args.quick {
+        true => found.quick().or_usage()?,
+        false => found,
+    };
+    let (target, from_file) = target(&args.target, found.experiment, &args.results)?;
+    let api = args.workload.api.map(Into::into).or(from_file.api);
+    let plan = found.with(Overrides {
+        users: args.users,
+        duration: args.duration,
+        repeats: args.repeats,
+        seed: args.workload.seed,
+        api,
+        prompt_tokens: args.workload.prompt_tokens,
+        output_tokens: args.workload.max_tokens,
+    });
+    Ok(Job {
+        plan,
+        quick: args.quick,
+        target,
+        results: args.results,
+        resume: None,
+        storage: args.target.storage.or(from_file.storage),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// A session's own plan, on the server that is named again.
+fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
+    let session = Session::open(path).or_usage()?;
+    let plan: ::plan::Plan = serde_json::from_value(session.manifest.plan.clone())
+        .with_context(|| format!("{}: its plan is not this version's", path.display()))
+        .or_usage()?;
+    let results = session.dir.path().parent().map(Path::to_owned);
+    let results = results.unwrap_or_else(|| args.results.clone());
+    let mut named = args.target.clone();
+    let attached = session.manifest.target.kind == TargetKind::Attached;
+    if named.url.is_none() && named.target.is_none() && attached {
+        named.url = Some(session.manifest.target.url.parse().or_usage()?);
+    }
+    let (target, _) = target(&named, plan.experiment, &results)?;
+    if target.whose.kind() != session.manifest.target.kind {
+        let error = anyhow!(
+            "the session was against another kind of server: name it with --url or --target"
+        );
+        return Err(Exit::Usage(error));
+    }
+    Ok(Job {
+        plan,
+        quick: session.manifest.quick,
+        target,
+        results,
+        resume: Some(path.to_owned()),
+        storage: Some(session.manifest.device.path.clone()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// What a target's file says beside the target.
+#[derive(Default)]
+struct FromFile {
+    api: Option<::plan::Api>,
+    storage: Option<PathBuf>,
+}
+
+fn target(
+    args: &cli::Target,
+    experiment: Experiment,
+    results: &Path,
+) -> Result<(Target, FromFile)> {
+    let mut from_file = FromFile::default();
+    let mut target = match (&args.url, &args.target) {
+        (Some(url), _) => Target {
+            whose: Whose::Attached,
+            url: url.clone(),
+            model: args.model.clone(),
+            api_key: api_key()?,
+            model_files: Vec::new(),
+            adapters: None,
+        },
+        (None, Some(path)) => {
+            let file = target_file(path)?;
+            (from_file.api, from_file.storage) = (file.api, file.storage.clone());
+            of_file(file, path)?
+        }
+        (None, None) => embedded::target(experiment, results)?,
+    };
+    target.model_files.extend(args.model_files.iter().cloned());
+    if let Some(list) = &args.adapters {
+        target.adapters = Some(LoraTarget {
+            list: load::Adapters::read_list(list).or_usage()?,
+            dialect: args.lora_dialect.into(),
+        });
+    }
+    Ok((target, from_file))
+}
+
+fn target_file(path: &Path) -> Result<TargetFile> {
+    let toml = fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot read the target's file", path.display()))
+        .or_usage()?;
+    TargetFile::parse(&toml)
+        .with_context(|| path.display().to_string())
+        .or_usage()
+}
+
+fn of_file(file: TargetFile, path: &Path) -> Result<Target> {
+    let url = file.url.parse::<load::BaseUrl>();
+    Ok(Target {
+        whose: file.lifecycle.map_or(Whose::Attached, Whose::Managed),
+        url: url.with_context(|| path.display().to_string()).or_usage()?,
+        model: file.model,
+        api_key: api_key()?,
+        model_files: file.model_files,
+        adapters: None,
+    })
+}
