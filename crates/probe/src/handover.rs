@@ -15,9 +15,9 @@ use std::{
 
 /// Ticks that may wait for the sink: 20 seconds at 100 a second. Beyond, they are missed.
 const MOST: usize = 2048;
-/// How long the sink rests after it has caught up: at high rates it then takes several ticks at a
-/// waking, which costs more than the writing. A kill loses the ticks of this time, no more.
-const REST: Duration = Duration::from_millis(50);
+/// How long the sink rests after it has caught up: it then takes several ticks at a waking, which
+/// costs more than the writing. A kill loses the ticks of this time, no more.
+const REST: Duration = Duration::from_millis(200);
 /// Buffers that are there from the start.
 const READY: usize = 64;
 
@@ -59,7 +59,7 @@ impl Handover {
                 while let Ok(tick) = waiting.recv() {
                     take(tick);
                     waiting.try_iter().for_each(&mut take);
-                    thread::sleep(REST);
+                    thread::park_timeout(REST);
                 }
             })?;
         Ok(Self {
@@ -80,6 +80,7 @@ impl Handover {
     /// Waits until the sink has had every tick, and drops it. A panic of its goes on here.
     pub(crate) fn end(self) {
         drop(self.filled);
+        self.sink.thread().unpark();
         self.sink
             .join()
             .unwrap_or_else(|panic| panic::resume_unwind(panic));
