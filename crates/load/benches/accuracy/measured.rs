@@ -29,6 +29,8 @@ pub(crate) struct Measured {
     pub(crate) request_way: Spread,
     /// From just before the server's send to this client's kernel: of every token.
     pub(crate) token_way: Spread,
+    /// Tokens that came in one read with the next, and have its stamp.
+    pub(crate) share_a_stamp: usize,
     /// From the kernel to user space: not in the figures, because the kernel stamps.
     pub(crate) client_lag: Spread,
     pub(crate) cpu_us_per_token: f64,
@@ -103,6 +105,7 @@ pub(crate) fn measure(point: Point) -> Result<Measured> {
         e2e_error: Spread::of(pairs.e2e_error),
         request_way: Spread::of(pairs.request_way),
         token_way: Spread::of(pairs.token_way),
+        share_a_stamp: pairs.share_a_stamp,
         client_lag: Spread::of(pairs.client_lag),
         cpu_us_per_token: per_chunk(cpu_after - cpu_before),
         socket_cpu_us_per_token: per_chunk(report.cpu),
@@ -151,6 +154,7 @@ struct Pairs {
     request_way: Vec<f64>,
     token_way: Vec<f64>,
     client_lag: Vec<f64>,
+    share_a_stamp: usize,
 }
 
 impl Pairs {
@@ -185,6 +189,11 @@ impl Pairs {
         self.reported_ttft.push(ttft);
         self.ttft_error.push(ttft - true_ttft);
         self.e2e_error.push(e2e - ms(last.since(times.arrival_ns)));
+        let same = tokens
+            .chunks
+            .windows(2)
+            .filter(|two| two[0].arrival == two[1].arrival);
+        self.share_a_stamp += same.count();
         let sent = clock.mono(row.sent);
         self.request_way.push(ms(times.arrival_ns.since(sent)));
         for (chunk, token) in tokens.chunks.iter().zip(&times.token_ns) {

@@ -85,6 +85,8 @@ pub(crate) fn print_point(point: &Point, measured: &Measured, bare: &Bare) {
         None,
     );
     times("left out: kernel to user space", measured.client_lag, None);
+    let shared = measured.share_a_stamp.to_string();
+    one("tokens with the next one's stamp", shared, String::new());
     let cpu = limits
         .cpu_us
         .map_or_else(String::new, |us| format!("<= {us} µs"));
