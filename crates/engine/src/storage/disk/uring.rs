@@ -34,8 +34,14 @@ impl Ring {
     pub(super) fn new(depth: u32) -> io::Result<Self> {
         // One more entry, for the eventfd.
         let entries = (depth + 1).next_power_of_two();
+        // The thread waits in the kernel for completions: it need not be interrupted for them.
+        // Kernels before 5.19 refuse the flag.
+        let ring = IoUring::builder()
+            .setup_coop_taskrun()
+            .build(entries)
+            .or_else(|_| IoUring::builder().build(entries))?;
         Ok(Self {
-            ring: IoUring::builder().build(entries)?,
+            ring,
             depth: depth as usize,
         })
     }
@@ -47,8 +53,8 @@ pub(super) struct Waker(Arc<Bell>);
 /// What the thread sleeps by.
 struct Bell {
     event: EventFd,
-    /// The thread is about to sleep, or asleep, and has not been woken. While it is awake it looks
-    /// at the inbox by itself, and no system call is needed.
+    /// The thread is about to sleep, or asleep, could take a request and has not been woken. While
+    /// it is awake, or has no room, it looks at the inbox by itself, and no system call is needed.
     asleep: AtomicBool,
 }
 
@@ -111,9 +117,13 @@ impl Worker {
         self.watch_event()?;
         loop {
             self.take_requests()?;
-            // What came before this is found by the second look, what comes after it rings.
-            self.bell.asleep.store(true, Ordering::SeqCst);
-            self.take_requests()?;
+            // With no room for more, a request has to wait for a completion anyway, and need not
+            // ring.
+            if self.has_room() {
+                // What came before this is found by the second look, what comes after it rings.
+                self.bell.asleep.store(true, Ordering::SeqCst);
+                self.take_requests()?;
+            }
             if self.closed && self.under_way.is_empty() {
                 return Ok(());
             }
@@ -127,8 +137,12 @@ impl Worker {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.under_way.len() < self.depth
+    }
+
     fn take_requests(&mut self) -> io::Result<()> {
-        while !self.closed && self.under_way.len() < self.depth {
+        while !self.closed && self.has_room() {
             match self.inbox.try_recv() {
                 Ok(request) => self.begin(request)?,
                 Err(mpsc::TryRecvError::Empty) => break,
