@@ -1,0 +1,132 @@
+//! A session in the forms of other tools, read back.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../../report/tests/report/scenario.rs"]
+mod scenario;
+
+use export::{Format, export};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use record::Session;
+use scenario::Scenario;
+use serde_json::Value;
+use std::{fs::File, path::Path};
+
+fn session(root: &Path) -> Session {
+    let scenario = Scenario {
+        users: vec![2, 4],
+        measure_s: 5.0,
+        cores: 2,
+        ..Scenario::default()
+    };
+    scenario.write(root)
+}
+
+/// Where SPILLPOINT_LOOK_AT names a folder, other readers can try the files.
+fn exported(format: Format, name: &str) -> (Session, tempfile::TempDir, Vec<std::path::PathBuf>) {
+    let root = tempfile::tempdir().unwrap();
+    let session = session(root.path());
+    let folder = match std::env::var_os("SPILLPOINT_LOOK_AT") {
+        Some(folder) => Path::new(&folder).join(name),
+        None => root.path().join(name),
+    };
+    let files = export(&session, format, &folder).unwrap();
+    (session, root, files)
+}
+
+fn rows(session: &Session) -> usize {
+    let rows = session
+        .run_dirs()
+        .map(|run| run.read_requests().unwrap().0.len());
+    rows.sum()
+}
+
+#[test]
+fn parquet_holds_every_row_with_its_unit() {
+    let (session, _root, files) = exported(Format::Parquet, "parquet");
+    let names: Vec<&str> = files
+        .iter()
+        .map(|it| it.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["requests.parquet", "tokens.parquet", "telemetry.parquet"]
+    );
+    let open = |index: usize| {
+        ParquetRecordBatchReaderBuilder::try_new(File::open(&files[index]).unwrap()).unwrap()
+    };
+    let requests = open(0);
+    let ttft = requests
+        .schema()
+        .field_with_name("ttft_ms")
+        .unwrap()
+        .clone();
+    assert_eq!(ttft.metadata()["unit"], "ms");
+    let read: usize = requests
+        .build()
+        .unwrap()
+        .map(|batch| batch.unwrap().num_rows())
+        .sum();
+    assert_eq!(read, rows(&session));
+    let telemetry = open(2);
+    let psi = telemetry
+        .schema()
+        .field_with_name("psi_io_some_us")
+        .unwrap()
+        .clone();
+    assert_eq!(psi.metadata()["unit"], "us");
+    // Read about once a second, so absent at most ticks: null, never 0.
+    let batches: Vec<_> = telemetry.build().unwrap().map(Result::unwrap).collect();
+    let nulls: usize = batches
+        .iter()
+        .map(|batch| {
+            batch
+                .column_by_name("server_read_bytes")
+                .unwrap()
+                .null_count()
+        })
+        .sum();
+    let ticks: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+    assert!(nulls > ticks / 2 && nulls < ticks, "{nulls} of {ticks}");
+}
+
+#[test]
+fn vllms_shape_has_its_arrays_side_by_side() {
+    let (_session, _root, files) = exported(Format::Vllm, "vllm");
+    assert_eq!(files.len(), 2);
+    let result: Value = serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap();
+    let length = |name: &str| result[name].as_array().unwrap().len();
+    let requests = result["num_prompts"].as_u64().unwrap() as usize;
+    for name in [
+        "ttfts",
+        "itls",
+        "input_lens",
+        "output_lens",
+        "start_times",
+        "errors",
+    ] {
+        assert_eq!(length(name), requests, "{name}");
+    }
+    assert!(result["median_ttft_ms"].as_f64().unwrap() > 0.0);
+    assert!(result["p99_itl_ms"].as_f64() >= result["median_itl_ms"].as_f64());
+}
+
+#[test]
+fn aiperfs_lines_carry_wall_times_and_no_made_up_metric() {
+    let (session, _root, files) = exported(Format::Aiperf, "aiperf");
+    let lines = files
+        .iter()
+        .map(|it| std::fs::read_to_string(it).unwrap())
+        .collect::<String>();
+    assert_eq!(lines.lines().count(), rows(&session));
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let start = line["metadata"]["request_start_ns"].as_u64().unwrap();
+        assert!(start >= session.manifest.clock.utc_ns);
+        let failed = !line["error"].is_null();
+        assert_eq!(
+            failed,
+            line["metrics"].get("request_latency").is_none(),
+            "{line}"
+        );
+    }
+}
