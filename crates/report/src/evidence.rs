@@ -28,6 +28,20 @@ pub(crate) struct RunEvidence {
 }
 
 impl RunEvidence {
+    fn empty(id: &RunId, manifest: Option<RunManifest>) -> Self {
+        Self {
+            id: id.clone(),
+            cohort: None,
+            host: HostMeans::default(),
+            has_telemetry: false,
+            stalls: None,
+            smart: None,
+            steady: None,
+            strip: None,
+            manifest,
+        }
+    }
+
     /// Whether the run was measured to its end, so that its figures can be pooled.
     pub(crate) fn is_complete(&self) -> bool {
         let state = self.manifest.as_ref().map(|manifest| &manifest.state);
@@ -144,17 +158,7 @@ impl Reader<'_> {
         device: Option<&str>,
         timeline: Option<&mut CpuTimeline>,
     ) -> RunEvidence {
-        let mut evidence = RunEvidence {
-            id: self.id.clone(),
-            cohort: None,
-            host: HostMeans::default(),
-            has_telemetry: false,
-            stalls: None,
-            smart: None,
-            steady: None,
-            strip: None,
-            manifest,
-        };
+        let mut evidence = RunEvidence::empty(self.id, manifest);
         let Some(stages) = evidence
             .manifest
             .as_ref()
@@ -192,13 +196,17 @@ impl Reader<'_> {
             evidence.strip = Some(Strip::of(telemetry, device, rows));
         }
         if let Some(timeline) = timeline {
-            if let Some(telemetry) = &telemetry {
-                timeline.add_total(telemetry);
-            }
-            let cores = self.whole(dir.read_cores(), "has no per-core CPU times");
-            timeline.add_cores(cores.as_deref().unwrap_or_default());
+            self.cpu(dir, telemetry.as_ref(), timeline);
         }
         evidence
+    }
+
+    fn cpu(&mut self, dir: &RunDir, telemetry: Option<&Telemetry>, timeline: &mut CpuTimeline) {
+        if let Some(telemetry) = telemetry {
+            timeline.add_total(telemetry);
+        }
+        let cores = self.whole(dir.read_cores(), "has no per-core CPU times");
+        timeline.add_cores(cores.as_deref().unwrap_or_default());
     }
 
     fn requests(&mut self, dir: &RunDir) -> Option<(Vec<RequestRow>, Vec<RequestTokens>)> {

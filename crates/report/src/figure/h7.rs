@@ -163,50 +163,66 @@ fn draw_column(scene: &mut Scene, kind: &Column, rows: &[Row], area: &Rect) {
     scene.text(at(area.x, area.y - 7.0), kind.unit, unit);
     let (top, bottom) = (at(area.x, area.y), at(area.x, area.bottom()));
     scene.line(top, bottom, stroke(Ink::Axis, 1.2));
-    // Room for the widest number beside the longest bar.
-    let room = area.width - 58.0;
     for (index, values) in values.iter().enumerate() {
         let middle = area.y + (index as f64 + 0.5) * ROW;
-        let baseline = middle + CAP * TICK.size / 2.0;
-        let style = Style {
-            anchor: Anchor::Start,
-            ink: Ink::Text,
-            ..TICK
-        };
-        if values.is_empty() {
-            scene.text(at(area.x + 6.0, baseline), "–", style);
-            continue;
-        }
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let length = |value: f64| if most > 0.0 { room * value / most } else { 0.0 };
-        let each: Vec<String> = values.iter().map(|value| plain(*value)).collect();
-        let hint = format!(
-            "{}: {} {} (runs: {})",
-            rows[index].name,
-            plain(mean),
-            kind.unit,
-            each.join(", ")
+        draw_bar(
+            scene,
+            kind,
+            (&rows[index].name, values),
+            most,
+            (area, middle),
         );
-        scene.with_hint(hint, |scene| {
-            let bar = Rect {
-                x: area.x,
-                y: middle - 8.0,
-                width: length(mean).max(0.5),
-                height: 16.0,
-            };
-            scene.rect(bar, kind.ink);
-            for value in values {
-                let x = area.x + length(*value);
-                scene.line(
-                    at(x, middle - 11.0),
-                    at(x, middle + 11.0),
-                    stroke(Ink::Text, 1.2),
-                );
-            }
-        });
-        let end = values.iter().fold(0.0, |a, &b| f64::max(a, length(b)));
-        scene.text(at(area.x + end + 6.0, baseline), plain(mean), style);
     }
+}
+
+/// A bar of the mean, a tick a run, and the number.
+fn draw_bar(
+    scene: &mut Scene,
+    kind: &Column,
+    (name, values): (&str, &[f64]),
+    most: f64,
+    (area, middle): (&Rect, f64),
+) {
+    let baseline = middle + CAP * TICK.size / 2.0;
+    let style = Style {
+        anchor: Anchor::Start,
+        ink: Ink::Text,
+        ..TICK
+    };
+    if values.is_empty() {
+        scene.text(at(area.x + 6.0, baseline), "–", style);
+        return;
+    }
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    // Room for the widest number beside the longest bar.
+    let room = area.width - 58.0;
+    let length = |value: f64| if most > 0.0 { room * value / most } else { 0.0 };
+    let each: Vec<String> = values.iter().map(|value| plain(*value)).collect();
+    let hint = format!(
+        "{name}: {} {} (runs: {})",
+        plain(mean),
+        kind.unit,
+        each.join(", ")
+    );
+    scene.with_hint(hint, |scene| {
+        let bar = Rect {
+            x: area.x,
+            y: middle - 8.0,
+            width: length(mean).max(0.5),
+            height: 16.0,
+        };
+        scene.rect(bar, kind.ink);
+        for value in values {
+            let x = area.x + length(*value);
+            scene.line(
+                at(x, middle - 11.0),
+                at(x, middle + 11.0),
+                stroke(Ink::Text, 1.2),
+            );
+        }
+    });
+    let end = values.iter().fold(0.0, |a, &b| f64::max(a, length(b)));
+    scene.text(at(area.x + end + 6.0, baseline), plain(mean), style);
 }
 
 fn title(rows: &[Row]) -> String {

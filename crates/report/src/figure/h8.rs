@@ -6,7 +6,8 @@ use super::{
     label::spread_column,
     numbers::{percent, plain},
     scale::Scale,
-    scene::{Anchor, Px, Rect, Scene, Style, Track, at, rect_path, stroke},
+    scene::{Anchor, Rect, Scene, Style, Track, at, rect_path, stroke},
+    svg::Px,
     theme::{HEAT_STEPS, Ink},
     typeface::{self, Weight},
 };

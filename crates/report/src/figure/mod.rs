@@ -20,6 +20,7 @@ mod scatter;
 mod scene;
 mod stall_map;
 mod strips;
+mod svg;
 mod theme;
 mod typeface;
 

@@ -6,7 +6,8 @@ use super::{
     h8::draw_runs,
     label::spread_column,
     scale::Scale,
-    scene::{self as page, Anchor, Px, Rect, Scene, Style, at, stroke},
+    scene::{self as page, Anchor, Rect, Scene, Style, at, stroke},
+    svg::Px,
     theme::Ink,
     typeface::Weight,
 };
