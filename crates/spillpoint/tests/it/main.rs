@@ -4,6 +4,8 @@
 mod command_line;
 mod experiments;
 mod harness;
+mod host;
+mod kills;
 mod llama_server;
 mod load;
 mod sweep;
