@@ -254,10 +254,10 @@ fn title(panels: &[Panel], against: &str) -> String {
     let worst = clear.max_by(|a, b| a.1.effect.ratio.total_cmp(&b.1.effect.ratio));
     match worst {
         Some((panel, it)) if it.effect.ratio > 1.0 => format!(
-            "Against {against}, {} makes {} {} longer",
+            "Against {against}, {} makes {} {}",
             it.arm,
             panel.label,
-            percent(change(it.effect.ratio))
+            crate::verdict::longer(it.effect.ratio)
         ),
         Some((panel, it)) => format!(
             "Against {against}, {} makes {} {} shorter",

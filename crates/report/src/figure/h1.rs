@@ -154,6 +154,10 @@ fn title(effect: &PairedRatio, last: &Step) -> String {
             plain(effect.ratio),
             last.name
         ),
+        Some([_, high]) if high > 2.0 => format!(
+            "The pairs are too unlike to tell how much longer a cold start takes to its {}",
+            last.name
+        ),
         Some([_, high]) => format!(
             "A cold start takes no clearly longer to its {}: by {} at most",
             last.name,

@@ -8,7 +8,7 @@ use super::{
     theme::Ink,
 };
 use crate::{
-    Analysis, HostFigure,
+    Analysis, Cell, HostFigure,
     evidence::RunEvidence,
     strip::{Series, Strip},
 };
@@ -141,30 +141,37 @@ fn marked(refaults: &[Series]) -> Vec<(f64, f64)> {
     marked
 }
 
-/// The greatest mean of any cell: a title must not rest on one tick.
+/// The greatest mean of any cell, beside what the device read in that cell: a title must not rest
+/// on one tick.
 fn eviction_title(analysis: &Analysis) -> String {
-    let greatest = |figure| {
-        let cells = analysis.cells.iter();
-        let values = cells.filter_map(|cell| Some((cell.users, cell.host.get(figure)?)));
-        values.max_by(|a, b| a.1.total_cmp(&b.1))
-    };
     let page = analysis.session.host.page_size_bytes as f64 / 1e6;
-    let refaults = greatest(HostFigure::RefaultPagesS).map(|(users, pages)| (users, pages * page));
-    match (refaults, greatest(HostFigure::ReadMbS)) {
-        (Some((users, refaults)), reads) if refaults >= 0.1 => {
-            let reads = reads.map_or(String::new(), |(_, reads)| {
-                format!(" of the {} MB/s that the device reads", plain(reads))
-            });
-            format!(
-                "Memory runs short: with {users} users {} MB/s are read back soon after eviction,{reads}",
-                plain(refaults)
-            )
-            .replace(",  of", ", of")
-        }
-        (Some(_), _) => {
+    let refaults = |cell: &Cell| Some(cell.host.get(HostFigure::RefaultPagesS)? * page);
+    let cells = analysis
+        .cells
+        .iter()
+        .filter_map(|cell| Some((cell, refaults(cell)?)));
+    let Some((cell, refaults)) = cells.max_by(|a, b| a.1.total_cmp(&b.1)) else {
+        return "Memory, evictions and first tokens over the session".to_owned();
+    };
+    let users = if cell.users == 1 {
+        "1 user".to_owned()
+    } else {
+        format!("{} users", cell.users)
+    };
+    let said = format!("{} MB/s are read back soon after eviction", plain(refaults));
+    match cell.host.get(HostFigure::ReadMbS) {
+        _ if refaults < 0.005 => {
             "Nothing is evicted too early: no pages are read back while measured".to_owned()
         }
-        (None, _) => "Memory, evictions and first tokens over the session".to_owned(),
+        Some(reads) if refaults >= MARKED_MB_S && refaults >= 0.1 * reads => format!(
+            "Memory runs short: with {users} {said}; the device reads {} MB/s",
+            plain(reads)
+        ),
+        Some(reads) => format!(
+            "Hardly a page is evicted too early: at most {said}, with {users}; the device reads {} MB/s",
+            plain(reads)
+        ),
+        None => format!("At most {said}, with {users}"),
     }
 }
 

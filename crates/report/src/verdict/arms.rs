@@ -92,6 +92,15 @@ fn change(ratio: f64) -> String {
     format!("{sign}{}", percent(pct).replace('-', "−"))
 }
 
+/// How much longer, in words that suit it.
+pub(crate) fn longer(ratio: f64) -> String {
+    if ratio >= 2.0 {
+        format!("{} times as long", plain(ratio))
+    } else {
+        format!("{} longer", percent((ratio - 1.0) * 100.0))
+    }
+}
+
 fn said(effect: &ArmEffect, findings: &mut Findings) {
     let it = &effect.effect;
     let interval = it.interval.map_or("no interval".to_owned(), |[low, high]| {
@@ -228,6 +237,21 @@ fn no_effect(usable: &[&ArmEffect], blocks: &Blocks) -> Concluded {
             change(bound(&it).max(1.0))
         )
     });
+    if widest.is_some_and(|it| bound(&it) > limits::NONE_UP_TO) {
+        return Concluded {
+            kind: VerdictKind::Inconclusive,
+            decision_grade: false,
+            found: format!(
+                "No clear effect of {} against {}, and none excluded{words}.",
+                blocks.others.join(" and "),
+                blocks.baseline
+            ),
+            sure: String::new(),
+            would_change: "More blocks, or blocks that differ less.".to_owned(),
+            to_try: "More repeats, longer phases, and a machine on which nothing else runs."
+                .to_owned(),
+        };
+    }
     let faster = usable
         .iter()
         .any(|it| it.effect.interval.is_some_and(|[_, high]| high < 1.0));
@@ -252,10 +276,15 @@ fn no_effect(usable: &[&ArmEffect], blocks: &Blocks) -> Concluded {
 fn with_effect(worst: &ArmEffect, reads: Option<&Reads>, usable: &[&ArmEffect]) -> Concluded {
     let [low, high] = worst.effect.interval.unwrap_or([1.0; 2]);
     let what = format!(
-        "{} makes {} {} longer than {} does (95 % {} to {})",
+        "{} makes {} {} {} in {} (95 % {} to {})",
         worst.arm,
         name(worst.metric, worst.percentile),
-        percent((worst.effect.ratio - 1.0) * 100.0),
+        longer(worst.effect.ratio),
+        if worst.effect.ratio >= 2.0 {
+            "as"
+        } else {
+            "than"
+        },
         worst.against,
         change(low),
         change(high)

@@ -138,6 +138,10 @@ fn saturation(
 /// The most that storage can account for: a wait for the device needs an I/O in flight on it.
 /// Pressure may miss waits of servers that read asynchronously; it stands in where it must.
 fn bound(cells: &[&Cell], findings: &mut Findings) -> String {
+    if let Some(words) = not_the_servers(cells) {
+        findings.reason("READS_OF_OTHERS", None, words.clone());
+        return words;
+    }
     let busy = greatest(cells, HostFigure::UtilPct);
     match busy.or_else(|| greatest(cells, HostFigure::PsiIoSomePct)) {
         Some((cell, share)) => {
@@ -151,4 +155,20 @@ fn bound(cells: &[&Cell], findings: &mut Findings) -> String {
         }
         None => "no wait for the device was seen".to_owned(),
     }
+}
+
+/// Where the device is read, but not by the server, its load bounds nothing of the server's.
+fn not_the_servers(cells: &[&Cell]) -> Option<String> {
+    let (_, reads) = greatest(cells, HostFigure::ReadMbS)?;
+    let process = greatest(cells, HostFigure::ServerReadMbS);
+    let cgroup = greatest(cells, HostFigure::CgroupReadMbS);
+    let server = process.into_iter().chain(cgroup).map(|(_, rate)| rate);
+    let server = server.reduce(f64::max)?;
+    (reads >= limits::READS_MB_S && server < limits::READS_MB_S).then(|| {
+        format!(
+            "others read the device, at {} MB/s, and the server itself {} MB/s at most",
+            plain(reads),
+            plain(server)
+        )
+    })
 }

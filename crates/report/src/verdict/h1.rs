@@ -204,6 +204,9 @@ fn concluded(effect: &PairedRatio, warm_s: f64, cold_s: f64, bytes: &Bytes) -> C
         };
     }
     let bound = (high.max(1.0) - 1.0) * 100.0;
+    if low <= 1.0 && high > limits::NONE_UP_TO {
+        return too_unlike(effect, warm_s, cold_s);
+    }
     if low <= 1.0 {
         return Concluded {
             kind: VerdictKind::NoEffect,
@@ -234,6 +237,26 @@ fn concluded(effect: &PairedRatio, warm_s: f64, cold_s: f64, bytes: &Bytes) -> C
         sure: String::new(),
         would_change: "Bytes read from the device during each load.".to_owned(),
         to_try: "Resolve the device from the model’s path, and make sure that the eviction works (mincore).".to_owned(),
+    }
+}
+
+/// No clear effect, and none excluded.
+fn too_unlike(effect: &PairedRatio, warm_s: f64, cold_s: f64) -> Concluded {
+    let [low, high] = effect.interval.unwrap_or([0.0, f64::INFINITY]);
+    Concluded {
+        kind: VerdictKind::Inconclusive,
+        decision_grade: false,
+        found: format!(
+            "A cold start took {} s, a warm one {} s, but the {} pairs are too unlike to tell: 95 % of {}–{} times as long.",
+            plain(cold_s),
+            plain(warm_s),
+            effect.pairs,
+            plain(low),
+            plain(high)
+        ),
+        sure: String::new(),
+        would_change: "More pairs, or a machine on which they differ less.".to_owned(),
+        to_try: "More repeats, and look at what else ran during the starts.".to_owned(),
     }
 }
 

@@ -36,3 +36,7 @@ pub(super) const PAIRS: usize = 3;
 /// An arm that is slower by less than this factor is not slower in any sense that matters, however
 /// sure the difference is.
 pub(super) const LEAST_RATIO: f64 = 1.01;
+
+/// An effect that may still be larger than this factor is not shown to be none: the pairs are too
+/// few or too unlike.
+pub(super) const NONE_UP_TO: f64 = 1.25;

@@ -18,7 +18,7 @@ use crate::{Analysis, RunAnalysis};
 use findings::Findings;
 use record::{TargetKind, Verdict, VerdictKind};
 
-pub(crate) use arms::name;
+pub(crate) use arms::{longer, name};
 pub(crate) use h1::{COLD, seconds_to, to_first_token};
 pub use text::verdict_text;
 
