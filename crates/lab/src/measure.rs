@@ -77,8 +77,10 @@ impl Bench<'_> {
             Err(error) => manifest.state = RunState::Failed(error.to_string()),
             Ok(_) => {}
         }
-        dir.write_manifest(&manifest)?;
+        let sealed = dir.write_manifest(&manifest);
+        // On a full disk both fail: what failed first says more.
         let (lengths, server_died) = measured?;
+        sealed?;
         Ok(Measured {
             manifest,
             lengths,
@@ -142,6 +144,7 @@ impl Bench<'_> {
         let sampled = sampler.stop();
         sensors.smart(&mut log, |smart| dir.write_smart_post(smart))?;
         let alive = self.target.is_alive(self.roots);
+        trouble.check()?;
         tell_all(&mut log, &loaded.report, &sampled)?;
         manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
@@ -153,7 +156,6 @@ impl Bench<'_> {
             ..loaded.tally.seen()
         };
         manifest.gates = gates::judge(&self.plan.gates, &seen);
-        trouble.check()?;
         self.read_back_load(dir, manifest)?;
         manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;

@@ -1,8 +1,10 @@
 //! The real binary, driven as people and scripts drive it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bad_server;
 mod command_line;
 mod experiments;
+mod faults;
 mod harness;
 mod host;
 mod kills;
