@@ -146,6 +146,7 @@ impl Bench<'_> {
         let alive = self.target.is_alive(self.roots);
         trouble.check()?;
         tell_all(&mut log, &loaded.report, &sampled)?;
+        self.tell_what_came_back(manifest, wanted, &mut log)?;
         manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
         let seen = Seen {
@@ -182,6 +183,25 @@ impl Bench<'_> {
         let resident = load.resident_before_pct;
         manifest.model_load = Some(load);
         Ok(resident)
+    }
+
+    /// What the page cache holds after a run whose server was not restarted: what was evicted
+    /// under it and is there again was read by someone.
+    fn tell_what_came_back(
+        &self,
+        manifest: &RunManifest,
+        wanted: Option<CacheState>,
+        log: &mut RunLog,
+    ) -> Result<(), LabError> {
+        let (None, Some(_), Some(cache)) = (&manifest.model_load, wanted, &self.cache) else {
+            return Ok(());
+        };
+        if let Some(pct) = cache.resident_pct()? {
+            log.tell(format_args!(
+                "after the run, {pct:.1} % of the model's files are in the page cache"
+            ))?;
+        }
+        Ok(())
     }
 
     /// What the run's own telemetry says of the load.

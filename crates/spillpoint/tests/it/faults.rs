@@ -2,10 +2,10 @@
 
 use crate::{
     bad_server::{self, Fault},
-    harness::{Ran, Workplace},
+    harness::{Workplace, is_root, with_mounts},
 };
 use record::{Outcome, RequestRow, RunState, Session, Stage, VerdictKind};
-use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
+use std::{fs, path::Path};
 
 /// A sweep of one level, from the built-in plan, with these lines in place of its own.
 fn plan(place: &Workplace, changes: &[(&str, &str)]) {
@@ -95,18 +95,6 @@ fn a_model_that_the_server_does_not_have_is_told_with_those_that_it_has() {
     let refused = place.run(&args).ended(2).err();
     assert!(refused.contains("it has: mock"), "{refused}");
     assert!(!place.path("results/latest").exists(), "nothing was begun");
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-/// Runs a script in a mount namespace of its own: whatever it mounts is gone with it.
-fn with_mounts(place: &Workplace, script: &str) -> Ran {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script]);
-    command.env("SPILLPOINT", env!("CARGO_BIN_EXE_spillpoint"));
-    Ran(command.current_dir(place.path("")).output().unwrap())
 }
 
 /// The first run of the one session there.

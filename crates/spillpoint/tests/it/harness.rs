@@ -1,8 +1,15 @@
 //! The real binary, in a folder of its own.
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use record::Session;
 use std::{
+    fs,
+    io::{BufRead, BufReader},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -75,6 +82,31 @@ impl Ran {
     }
 }
 
+/// An engine in the foreground, ended as a person would end it.
+pub(crate) struct Engine {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Engine {
+    pub(crate) fn start(place: &Workplace) -> Self {
+        let args = ["engine", "--port", "0", "--speed", "20"];
+        let mut child = place.start(&args);
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("ready ").unwrap().to_owned();
+        Self { child, url }
+    }
+
+    pub(crate) fn end(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        assert!(!listens(&self.url));
+    }
+}
+
 /// Waits until `found` finds something.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -92,4 +124,18 @@ pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T
 pub(crate) fn listens(url: &str) -> bool {
     let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
     TcpStream::connect_timeout(&address, Duration::from_secs(5)).is_ok()
+}
+
+/// Whether this is root, who may mount and limit.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Runs a script in a mount namespace of its own, `$SPILLPOINT` being the binary: whatever it mounts
+/// is gone with it.
+pub(crate) fn with_mounts(place: &Workplace, script: &str) -> Ran {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]);
+    command.env("SPILLPOINT", env!("CARGO_BIN_EXE_spillpoint"));
+    Ran(command.current_dir(place.path("")).output().unwrap())
 }

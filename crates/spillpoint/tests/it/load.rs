@@ -1,40 +1,7 @@
 //! One phase of load against an engine that was started by hand.
 
-use crate::harness::{Workplace, listens};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use crate::harness::{Engine, Workplace};
 use record::Summary;
-use std::{
-    io::{BufRead, BufReader},
-    process::Child,
-};
-
-/// An engine in the foreground, ended as a person would end it.
-struct Engine {
-    child: Child,
-    url: String,
-}
-
-impl Engine {
-    fn start(place: &Workplace) -> Self {
-        let args = ["engine", "--port", "0", "--speed", "20"];
-        let mut child = place.start(&args);
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("ready ").unwrap().to_owned();
-        Self { child, url }
-    }
-
-    fn end(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, Signal::SIGTERM).unwrap();
-        assert!(self.child.wait().unwrap().success());
-        assert!(!listens(&self.url));
-    }
-}
 
 #[test]
 fn one_phase_is_summed_up_as_json() {

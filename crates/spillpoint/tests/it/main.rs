@@ -1,6 +1,7 @@
 //! The real binary, driven as people and scripts drive it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod attached;
 mod bad_server;
 mod command_line;
 mod experiments;
