@@ -37,10 +37,12 @@ pub(crate) fn sequential_read_mb_s(path: &Path) -> Option<f64> {
         let readers: Vec<_> = (0..READERS)
             .map(|_| scope.spawn(|| read_chunks(&file, bytes, &next, &read, began)))
             .collect();
-        let all_joined = readers
+        // All are joined, also after one that failed.
+        let ended: Vec<bool> = readers
             .into_iter()
-            .map(|reader| matches!(reader.join(), Ok(Ok(()))));
-        all_joined.fold(true, |all, one| all && one)
+            .map(|reader| matches!(reader.join(), Ok(Ok(()))))
+            .collect();
+        !ended.contains(&false)
     });
     let seconds = began.elapsed().as_secs_f64();
     all_read.then(|| read.load(Ordering::Relaxed) as f64 / seconds / 1e6)

@@ -107,6 +107,58 @@ pub enum LabError {
         /// Why.
         why: String,
     },
+    /// The plan requires a preparation that can't be made.
+    #[error(
+        "the plan requires its preparation, and {what} can't be done: {why}; run as root, or take it \
+         out of [prepare]"
+    )]
+    NotPrepared {
+        /// What.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// A session lives that has changed the machine's settings.
+    #[error(
+        "{}: another session has changed this machine's settings and still runs; wait until it has \
+         ended", path.display()
+    )]
+    MachineBusy {
+        /// The journal that it holds.
+        path: PathBuf,
+    },
+    /// What the machine's settings were can't be noted or read.
+    #[error("{}: cannot keep what this machine's settings were ({source})", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of the journal is not one of this version's.
+    #[error(
+        "{}: line {line} is no change that this version makes; set back by hand what the file says, \
+         and remove it", path.display()
+    )]
+    JournalLine {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The plan requires a quiet machine.
+    #[error(
+        "the machine was not quiet within {limit:?} (CPU {cpu_pct:.0} % busy, device \
+         {device_pct:.0} %); end what else runs, or allow more in [prepare] settle"
+    )]
+    NotQuiet {
+        /// How long it had.
+        limit: std::time::Duration,
+        /// All CPUs together, last.
+        cpu_pct: f64,
+        /// The device under test, last.
+        device_pct: f64,
+    },
     /// A person ended it.
     #[error("interrupted")]
     Interrupted,
@@ -135,6 +187,8 @@ impl LabError {
                 | LabError::NotOurs
                 | LabError::NoModelFiles
                 | LabError::NoAdapters
+                | LabError::NotPrepared { .. }
+                | LabError::MachineBusy { .. }
                 | LabError::Cache(_)
                 | LabError::Resume { .. }
                 | LabError::ServerStart { .. }

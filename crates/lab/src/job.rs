@@ -1,5 +1,6 @@
 //! What the lab is asked to do.
 
+use crate::Machine;
 use load::{Adapter, ApiKey, BaseUrl, LoraDialect};
 use plan::{Lifecycle, Plan};
 use record::TargetKind;
@@ -21,6 +22,8 @@ pub struct Job {
     /// A path on the device under test: the model's files, or where the server spills to. Absent:
     /// the first of the model's files, else the results folder.
     pub storage: Option<PathBuf>,
+    /// The machine that the plan may prepare.
+    pub machine: Machine,
     /// The version that measures.
     pub version: String,
 }

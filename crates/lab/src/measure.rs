@@ -6,6 +6,10 @@ use crate::{
     model_cache::ModelCache,
     model_load,
     phase::{self, Prompts},
+    prepare::{
+        Preparation,
+        settle::{self, Settled},
+    },
     run_log::RunLog,
     sensors::{BlockTimes, Sensors},
     tally::Tally,
@@ -29,6 +33,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) target: ReadyTarget,
     pub(crate) device: &'a DeviceUnderTest,
     pub(crate) roots: &'a Roots,
+    pub(crate) preparation: &'a Preparation,
     pub(crate) clock: SessionClock,
     pub(crate) prompts: Prompts,
     /// The model's files, where they are known.
@@ -126,11 +131,15 @@ impl Bench<'_> {
         };
         sensors.smart(&mut log, |smart| dir.write_smart_pre(smart))?;
         let sampler = sensors.start(dir, &self.target, &trouble)?;
+        if let Err(error) = self.preparation.before_run() {
+            log.tell(format_args!("the page cache was not dropped: {error}"))?;
+        }
         let wanted = self.plan.arm(spec).and_then(|arm| arm.cache);
         let resident_pct = match wanted {
             Some(state) => self.prepare(state, manifest)?,
             None => None,
         };
+        self.settle(&mut log)?;
         let poller = sensors.poll(dir, &self.target, &trouble)?;
         let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
         let block_times = BlockTimes::begin(self.roots, &mut log)?;
@@ -161,6 +170,33 @@ impl Bench<'_> {
         manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;
         Ok((loaded.report.lengths, alive == Some(false)))
+    }
+
+    /// Waits until the machine is quiet, if the plan wants that.
+    fn settle(&self, log: &mut RunLog) -> Result<(), LabError> {
+        let Some(settle) = self.plan.prepare.settle else {
+            return Ok(());
+        };
+        let device = self.device.name.as_deref();
+        match settle::wait(settle, self.roots, device, self.stop) {
+            Settled::After(waited) => {
+                let seconds = waited.as_secs_f64();
+                log.tell(format_args!("the machine was quiet after {seconds:.1} s"))?;
+            }
+            Settled::Not(_) if self.stop.is_stopped() => return Err(LabError::Interrupted),
+            Settled::Not(busy) => {
+                let error = LabError::NotQuiet {
+                    limit: settle.limit.0,
+                    cpu_pct: busy.map_or(f64::NAN, |busy| busy.cpu_pct),
+                    device_pct: busy.and_then(|busy| busy.device_pct).unwrap_or(f64::NAN),
+                };
+                if self.plan.prepare.required {
+                    return Err(error);
+                }
+                log.tell(format_args!("measured all the same: {error}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings the model's files to the wanted state, with a restart where the server is ours.

@@ -8,6 +8,7 @@ use crate::{
     model_load,
     phase::{Prompts, run_id},
     place,
+    prepare::{self, How, Preparation, Undone},
     target::ReadyTarget,
 };
 use clock::{ClockPair, SessionClock};
@@ -48,13 +49,58 @@ pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<En
     let roots = Roots::default();
     let cache = checked(job)?;
     let _lock = TargetLock::take(&job.target.url)?;
+    put_back_what_was_left(job, observer);
+    // Dropped on an error: that puts everything back too.
+    let mut preparation = Preparation::make(&job.plan.prepare, &job.machine)?;
+    for left_out in preparation.left_out() {
+        observer(Event::Warning(left_out));
+    }
+    let ended = measure_all(job, &roots, cache, &preparation, stop, observer)?;
+    let undone = preparation.undo()?;
+    tell_failed(&undone, observer);
+    Ok(ended)
+}
+
+/// Puts back what a session left that was killed.
+fn put_back_what_was_left(job: &Job, observer: &mut dyn FnMut(Event)) {
+    match prepare::restore(&job.machine) {
+        Ok(undone) => {
+            for undone in undone {
+                observer(Event::Warning(format!(
+                    "a session was killed that had changed this machine: {undone}"
+                )));
+            }
+        }
+        // Nothing is wrong as long as this plan changes nothing itself; if it does, it is refused.
+        Err(LabError::MachineBusy { .. }) => {}
+        Err(error) => observer(Event::Warning(error.to_string())),
+    }
+}
+
+fn tell_failed(undone: &[Undone], observer: &mut dyn FnMut(Event)) {
+    for undone in undone {
+        if !matches!(undone.how, How::Restored) {
+            observer(Event::Warning(undone.to_string()));
+        }
+    }
+}
+
+/// The session, on a machine that is prepared.
+fn measure_all(
+    job: &Job,
+    roots: &Roots,
+    cache: Option<ModelCache>,
+    preparation: &Preparation,
+    stop: &Stop,
+    observer: &mut dyn FnMut(Event),
+) -> Result<Ended, LabError> {
     let Begun {
         session,
         mut target,
         clock,
     } = match &job.resume {
-        None => begin(job, &roots)?,
-        Some(path) => resume(job, path, &roots)?,
+        None => begin(job, roots, preparation)?,
+        Some(path) => resume(job, path, roots, preparation)?,
     };
     if let Some(server) = &mut target.managed {
         server.move_log(&session.dir.path().join("server.log"));
@@ -74,7 +120,8 @@ pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<En
         },
         target,
         device: &session.manifest.device,
-        roots: &roots,
+        roots,
+        preparation,
         clock,
         ceiling_mb_s: ceiling(job, cache.as_ref()),
         cache,
@@ -104,14 +151,15 @@ fn checked(job: &Job) -> Result<Option<ModelCache>, LabError> {
     ModelCache::open(&job.target.model_files).map(Some)
 }
 
-fn begin(job: &Job, roots: &Roots) -> Result<Begun, LabError> {
+fn begin(job: &Job, roots: &Roots, preparation: &Preparation) -> Result<Begun, LabError> {
     let results = place::results_folder(&job.results)?;
     let device = place::device_under_test(job, roots, &results)?;
     let host = host::facts(roots);
     let clock = SessionClock::start();
     let name = place::session_name(&job.plan, &host.hostname);
     let target = resolve(job, roots, &results, &name)?;
-    let manifest = manifest(job, name, &target, host, device, clock);
+    let mut manifest = manifest(job, name, &target, host, device, clock);
+    manifest.prepared = preparation.done.clone();
     let dir = SessionDir::new(results.join(&manifest.session));
     let session = Session::create(dir, manifest)?;
     Ok(Begun {
@@ -122,12 +170,17 @@ fn begin(job: &Job, roots: &Roots) -> Result<Begun, LabError> {
 }
 
 /// Opens a session that was cut short, if its times can be gone on with.
-fn resume(job: &Job, path: &Path, roots: &Roots) -> Result<Begun, LabError> {
+fn resume(
+    job: &Job,
+    path: &Path,
+    roots: &Roots,
+    preparation: &Preparation,
+) -> Result<Begun, LabError> {
     let refuse = |why| LabError::Resume {
         path: path.to_owned(),
         why,
     };
-    let session = Session::open(path)?;
+    let mut session = Session::open(path)?;
     if session.manifest.plan != plan_as_run(job) {
         return Err(refuse(
             "the session has another plan; resume it without options of your own",
@@ -139,6 +192,7 @@ fn resume(job: &Job, path: &Path, roots: &Roots) -> Result<Begun, LabError> {
              start a new session",
         ));
     }
+    session.manifest.prepared = preparation.done.clone();
     let clock = SessionClock::from_t0(session.manifest.t0_mono_ns);
     let target = resolve(job, roots, session.dir.path(), "resumed")?;
     if target.facts.model != session.manifest.target.model {
@@ -184,6 +238,7 @@ fn manifest(
             .into_iter()
             .map(|spec| run_id(&job.plan, spec))
             .collect(),
+        prepared: Vec::new(),
         verdict: None,
     }
 }

@@ -12,6 +12,7 @@
 mod arm;
 mod builtin;
 mod error;
+mod prepare;
 mod schedule;
 mod target;
 mod values;
@@ -22,11 +23,12 @@ use std::time::Duration;
 pub use arm::{AdapterUse, Arm, CacheState};
 pub use builtin::{BUILTIN, Builtin};
 pub use error::PlanError;
+pub use prepare::{Governor, HugePages, Prepare, Settle};
 pub use schedule::RunSpec;
 pub use target::{Lifecycle, TargetFile};
 pub use values::{
-    Api, Experiment, Order, Percent, PhaseName, Repeats, Span, Sweep, Temperature, Tick,
-    TokenCount, Users,
+    Api, Experiment, Order, Percent, PhaseName, Repeats, Span, Swappiness, Sweep, Temperature,
+    Tick, TokenCount, Users,
 };
 
 /// An experiment.
@@ -58,6 +60,9 @@ pub struct Plan {
     pub telemetry: Telemetry,
     /// The limits of the gates.
     pub gates: GateLimits,
+    /// What is done to the machine before.
+    #[serde(default, skip_serializing_if = "Prepare::is_nothing")]
+    pub prepare: Prepare,
     /// When a run is ended to save the machine.
     #[serde(default)]
     pub watchdog: Watchdog,

@@ -26,7 +26,7 @@ impl Plan {
                 match self.order {
                     Order::Ascending => {}
                     Order::Shuffled => levels.shuffle(&mut random),
-                    Order::Abba if repeat % 2 == 0 => levels.reverse(),
+                    Order::Abba if repeat.is_multiple_of(2) => levels.reverse(),
                     Order::Abba => {}
                 }
                 let arms = self.arms_of(repeat);
@@ -45,7 +45,7 @@ impl Plan {
             return vec![None];
         }
         let mut arms: Vec<_> = (0..self.arms.len()).map(Some).collect();
-        if self.order != Order::Ascending && repeat % 2 == 0 {
+        if self.order != Order::Ascending && repeat.is_multiple_of(2) {
             arms.reverse();
         }
         arms

@@ -160,6 +160,11 @@ whole_number! {
 }
 
 whole_number! {
+    /// How readily the kernel swaps (Documentation/admin-guide/sysctl/vm.rst).
+    Swappiness, "swappiness", 0..=200
+}
+
+whole_number! {
     /// A count of tokens.
     TokenCount, "a token count", 1..=1_000_000
 }
@@ -333,6 +338,14 @@ macro_rules! real_number {
 real_number! {
     /// A share in percent.
     Percent, "a percentage", 0.0..=100.0
+}
+
+impl Percent {
+    /// A default, in range.
+    pub(crate) const fn literal(value: f64) -> Self {
+        assert!(0.0 <= value && value <= 100.0);
+        Self(value)
+    }
 }
 
 real_number! {

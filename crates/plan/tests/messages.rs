@@ -77,3 +77,35 @@ fn a_missing_table_is_named() {
     let text = message(&changed("[telemetry]\ninterval = \"100ms\"\n", ""));
     assert!(text.contains("missing field `telemetry`"), "{text}");
 }
+
+/// H2 with a table of preparation.
+fn prepared(lines: &str) -> Result<Plan, String> {
+    let toml = changed("[workload]", &format!("[prepare]\n{lines}\n[workload]"));
+    Plan::parse(&toml).map_err(|error| error.to_string())
+}
+
+#[test]
+fn preparation_is_optional_in_every_part() {
+    let plan = Builtin::find("h2").unwrap().plan().unwrap();
+    assert_eq!(plan.prepare, plan::Prepare::default());
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json.get("prepare"), None, "sessions of before have none");
+    let plan = prepared("swappiness = 10\nsettle = { limit = \"30s\" }").unwrap();
+    assert_eq!(plan.prepare.swappiness.unwrap().get(), 10);
+    assert_eq!(plan.prepare.settle.unwrap().cpu_busy_pct_max.get(), 10.0);
+    let again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+    assert_eq!(again, plan);
+}
+
+#[test]
+fn a_setting_that_there_is_not_is_told_those_that_there_are() {
+    let wrong = prepared("governor = \"fast\"").unwrap_err();
+    assert!(
+        wrong.contains("unknown variant `fast`, expected one of `performance`"),
+        "{wrong}"
+    );
+    let wrong = prepared("swappiness = 300").unwrap_err();
+    assert!(wrong.contains("use 0 to 200"), "{wrong}");
+    let wrong = prepared("hugepages = \"never\"").unwrap_err();
+    assert!(wrong.contains("transparent_hugepage"), "{wrong}");
+}

@@ -1,7 +1,5 @@
 //! The targets' files that come with the project.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use plan::TargetFile;
 use std::{fs, path::Path};
 

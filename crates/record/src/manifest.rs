@@ -37,9 +37,37 @@ pub struct SessionManifest {
     pub clock: ClockPair,
     /// All runs of the plan, in the order in which they are run.
     pub runs: Vec<RunId>,
+    /// What was done to the machine before, and undone after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prepared: Vec<Prepared>,
     /// What it concludes; absent until it is analysed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+}
+
+/// Something that the plan wants done to the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// What: `swappiness`.
+    pub what: String,
+    /// What it was; absent where that is not known, or there is no value to it.
+    pub before: Option<String>,
+    /// What it was for the session.
+    pub after: Option<String>,
+    /// What came of it.
+    pub outcome: PrepareOutcome,
+}
+
+/// What came of a preparation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrepareOutcome {
+    /// Done.
+    Done,
+    /// It was so before.
+    AsWanted,
+    /// Left out, for this reason.
+    Skipped(String),
 }
 
 /// The server under test.

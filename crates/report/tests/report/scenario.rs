@@ -178,6 +178,7 @@ impl Scenario {
             t0_mono_ns: MonoNs(5_000_000_000),
             clock: clock_pair(),
             runs,
+            prepared: Vec::new(),
             verdict: None,
         }
     }

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Say what would stop or spoil a run on this host, and what helps.
     Doctor(Doctor),
+    /// Put back what a session has changed on this machine that was killed.
+    Restore,
     /// List, show or check plans.
     #[command(subcommand)]
     Plan(Plan),

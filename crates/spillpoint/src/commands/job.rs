@@ -1,6 +1,6 @@
 //! From what a person asked for to what the lab is to do.
 
-use super::{load::api_key, plan};
+use super::{load::api_key, plan, restore::machine};
 use crate::{
     cli, embedded,
     exit::{Exit, OrExit, Result},
@@ -43,6 +43,7 @@ pub(super) fn job(args: cli::Run) -> Result<Job> {
         results: args.results,
         resume: None,
         storage: args.target.storage.or(from_file.storage),
+        machine: machine(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }
@@ -74,6 +75,7 @@ fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
         results,
         resume: Some(path.to_owned()),
         storage: Some(session.manifest.device.path.clone()),
+        machine: machine(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }

@@ -6,6 +6,7 @@ mod engine;
 mod job;
 mod load;
 mod plan;
+mod restore;
 mod run;
 mod watch;
 
@@ -23,6 +24,7 @@ pub(crate) fn dispatch(args: Args) -> Exit {
         Command::Engine(args) => engine::run(*args),
         Command::Watch(args) => watch::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Restore => restore::run(),
         Command::Plan(command) => plan::run(command),
     };
     end.unwrap_or_else(|early| early)

@@ -56,7 +56,7 @@ fn answer(mut stream: TcpStream, fault: Fault, asked: &AtomicU64) -> std::io::Re
                     thread::sleep(SILENCE);
                     Ok(())
                 }
-                Fault::FailsAThird if number % 3 == 0 => {
+                Fault::FailsAThird if number.is_multiple_of(3) => {
                     let words = r#"{"error":{"message":"out of adapters","code":500}}"#;
                     whole(&mut stream, "500 Internal Server Error", words)
                 }

@@ -37,6 +37,8 @@ impl Workplace {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spillpoint"));
         command.args(args).current_dir(self.0.path());
         command.env_remove("OPENAI_API_KEY");
+        // What it keeps of this machine belongs to the test.
+        command.env("XDG_STATE_HOME", self.path("state"));
         command
     }
 
@@ -137,5 +139,6 @@ pub(crate) fn with_mounts(place: &Workplace, script: &str) -> Ran {
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script]);
     command.env("SPILLPOINT", env!("CARGO_BIN_EXE_spillpoint"));
+    command.env("XDG_STATE_HOME", place.path("state"));
     Ran(command.current_dir(place.path("")).output().unwrap())
 }

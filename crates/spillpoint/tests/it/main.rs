@@ -11,4 +11,5 @@ mod host;
 mod kills;
 mod llama_server;
 mod load;
+mod prepare;
 mod sweep;
