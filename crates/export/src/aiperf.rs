@@ -1,7 +1,6 @@
 //! The shape of aiperf's `profile_export.jsonl`: a line a request.
 
-use crate::{ExportError, Run};
-use clock::SessionNs;
+use crate::{ExportError, Run, wall};
 use record::{Outcome, RequestRow, Session, Stage};
 use serde_json::{Map, Value, json};
 use std::{
@@ -29,13 +28,6 @@ pub(crate) fn write(
         files.push(path);
     }
     Ok(files)
-}
-
-/// Nanoseconds since the epoch: aiperf's stamps are of the wall clock.
-fn wall(session: &Session, t: SessionNs) -> i64 {
-    let clock = &session.manifest.clock;
-    let since = session.manifest.t0_mono_ns.0 as i64 - clock.mono_ns.0 as i64;
-    clock.utc_ns as i64 + since + t.0
 }
 
 fn line(session: &Session, run: &Run, row: &RequestRow) -> Value {

@@ -8,9 +8,12 @@
 //! where a tool wants the wall clock, they are laid onto UTC by the session's clock pair.
 
 mod aiperf;
+mod distribution;
+mod guidellm;
 mod parquet_file;
 mod vllm;
 
+use clock::SessionNs;
 use record::{RecordError, RequestRow, RequestTokens, RunId, RunManifest, Session, Telemetry};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +27,8 @@ pub enum Format {
     Aiperf,
     /// A file a run in the shape of vLLM's `bench serve --save-detailed`.
     Vllm,
+    /// `benchmarks.json`, guidellm's report: a benchmark a run.
+    Guidellm,
 }
 
 /// Why nothing, or not all, was written.
@@ -96,5 +101,13 @@ pub fn export(
         Format::Parquet => parquet_file::write(&runs, folder),
         Format::Aiperf => aiperf::write(session, &runs, folder),
         Format::Vllm => vllm::write(session, &runs, folder),
+        Format::Guidellm => guidellm::write(session, &runs, folder),
     }
+}
+
+/// Nanoseconds since the epoch, for tools whose stamps are of the wall clock.
+pub(crate) fn wall(session: &Session, t: SessionNs) -> i64 {
+    let clock = &session.manifest.clock;
+    let since = session.manifest.t0_mono_ns.0 as i64 - clock.mono_ns.0 as i64;
+    clock.utc_ns as i64 + since + t.0
 }

@@ -130,3 +130,27 @@ fn aiperfs_lines_carry_wall_times_and_no_made_up_metric() {
         );
     }
 }
+
+#[test]
+fn guidellms_report_splits_requests_by_their_end_and_counts_them() {
+    let (session, _root, files) = exported(Format::Guidellm, "guidellm");
+    let report: Value = serde_json::from_slice(&std::fs::read(&files[0]).unwrap()).unwrap();
+    let benchmarks = report["benchmarks"].as_array().unwrap();
+    assert_eq!(benchmarks.len(), session.manifest.runs.len());
+    for benchmark in benchmarks {
+        let requests = &benchmark["requests"];
+        let length = |status: &str| requests[status].as_array().unwrap().len() as u64;
+        let totals = &benchmark["metrics"]["request_totals"];
+        for status in ["successful", "incomplete", "errored"] {
+            assert_eq!(totals[status], length(status), "{status}");
+        }
+        let ttft = &benchmark["metrics"]["time_to_first_token_ms"]["successful"];
+        assert_eq!(ttft["count"], length("successful"));
+        assert!(ttft["percentiles"]["p99"].as_f64() >= ttft["median"].as_f64());
+        // Nothing measured stands as nothing, not as zeros.
+        assert_eq!(
+            benchmark["metrics"]["request_concurrency"],
+            serde_json::json!({})
+        );
+    }
+}

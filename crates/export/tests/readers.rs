@@ -1,0 +1,43 @@
+//! The exports, read by the tools that they are for.
+
+#[path = "../../report/tests/report/scenario.rs"]
+mod scenario;
+
+use export::{Format, export};
+use scenario::Scenario;
+use std::process::Command;
+
+#[test]
+#[ignore = "needs a Python with tests/requirements.txt in it, named by SPILLPOINT_TEST_PYTHON_READERS"]
+fn the_tools_own_readers_accept_the_exports() {
+    let Some(python) = std::env::var_os("SPILLPOINT_TEST_PYTHON_READERS") else {
+        return;
+    };
+    let root = tempfile::tempdir().unwrap();
+    let scenario = Scenario {
+        users: vec![2, 4],
+        measure_s: 60.0,
+        cores: 2,
+        ..Scenario::default()
+    };
+    let session = scenario.write(root.path());
+    let exports = root.path().join("exports");
+    for (format, name) in [
+        (Format::Parquet, "parquet"),
+        (Format::Aiperf, "aiperf"),
+        (Format::Vllm, "vllm"),
+        (Format::Guidellm, "guidellm"),
+    ] {
+        let files = export(&session, format, &exports.join(name)).unwrap();
+        assert!(!files.is_empty(), "{name}");
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers.py");
+    let output = Command::new(python)
+        .arg(script)
+        .arg(&exports)
+        .current_dir(root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
