@@ -3,7 +3,7 @@
 use crate::Machine;
 use load::{Adapter, ApiKey, BaseUrl, LoraDialect};
 use plan::{Lifecycle, Plan};
-use record::TargetKind;
+use record::{CalibrationFacts, TargetKind};
 use std::path::PathBuf;
 
 /// A plan to run, and where.
@@ -22,6 +22,8 @@ pub struct Job {
     /// A path on the device under test: the model's files, or where the server spills to. Absent:
     /// the first of the model's files, else the results folder.
     pub storage: Option<PathBuf>,
+    /// The instrument's own error on this machine, to be cited.
+    pub calibration: Option<CalibrationFacts>,
     /// The machine that the plan may prepare.
     pub machine: Machine,
     /// The version that measures.

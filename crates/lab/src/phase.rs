@@ -1,7 +1,7 @@
 //! From a plan's run to the load generator's phase: pure.
 
 use crate::LoraTarget;
-use load::{AdapterPolicy, Adapters, LengthModel, Phase, Timing, TokenPool, Workload};
+use load::{AdapterPolicy, Adapters, LengthModel, Phase, Timing, TokenPool, WordPool, Workload};
 use plan::{AdapterUse, Plan, RunSpec};
 use record::{RunId, WorkloadFacts};
 use std::num::NonZeroU32;
@@ -10,7 +10,9 @@ use std::num::NonZeroU32;
 pub(crate) struct Prompts {
     /// Makes every prompt of the session new to the server.
     pub(crate) salt: u64,
-    /// For prompts of exact length, where the server takes token ids.
+    /// For prompts of exact length, by the server's own tokenizer.
+    pub(crate) word_pool: Option<WordPool>,
+    /// The same, where it has none but takes token ids.
     pub(crate) token_pool: Option<TokenPool>,
     pub(crate) adapters: Option<LoraTarget>,
 }
@@ -50,6 +52,7 @@ pub(crate) fn of_run(
         facts.nonce_salt,
     );
     workload.temperature = plan.workload.temperature.get();
+    workload.word_pool = prompts.word_pool.clone();
     workload.token_pool = prompts.token_pool.clone();
     workload.adapters = adapters(plan, spec, prompts);
     let timing = Timing {

@@ -113,11 +113,7 @@ fn measure_all(
     let lengths = lengths(job, &target, salt)?;
     let mut bench = Bench {
         plan: &job.plan,
-        prompts: Prompts {
-            salt,
-            token_pool: load::token_pool(&target.load)?,
-            adapters: job.target.adapters.clone(),
-        },
+        prompts: prompts(job, &target, salt)?,
         target,
         device: &session.manifest.device,
         roots,
@@ -132,6 +128,21 @@ fn measure_all(
         interrupted: stop.is_stopped(),
         invalid,
         session,
+    })
+}
+
+/// How prompts are made as long as they are meant to be.
+fn prompts(job: &Job, target: &ReadyTarget, salt: u64) -> Result<Prompts, LabError> {
+    let word_pool = load::word_pool(&target.load, job.plan.seed, salt)?;
+    let token_pool = match &word_pool {
+        Some(_) => None,
+        None => load::token_pool(&target.load)?,
+    };
+    Ok(Prompts {
+        salt,
+        word_pool,
+        token_pool,
+        adapters: job.target.adapters.clone(),
     })
 }
 
@@ -232,6 +243,7 @@ fn manifest(
         target: target.facts.clone(),
         host,
         device,
+        calibration: job.calibration.clone(),
         t0_mono_ns: clock.t0(),
         clock: ClockPair::read(),
         runs: schedule

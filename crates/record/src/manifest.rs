@@ -31,6 +31,9 @@ pub struct SessionManifest {
     pub host: HostFacts,
     /// The device under test.
     pub device: DeviceUnderTest,
+    /// The instrument's own error on this machine, if it was calibrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationFacts>,
     /// The session's t0: every recorded time counts from it.
     pub t0_mono_ns: MonoNs,
     /// Ties t0 to UTC.
@@ -43,6 +46,27 @@ pub struct SessionManifest {
     /// What it concludes; absent until it is analysed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+}
+
+/// What a session cites of a calibration: the instrument's own error, measured against a server
+/// that knows the truth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationFacts {
+    /// When it was made, in UTC.
+    pub made: String,
+    /// The version that made it.
+    pub spillpoint: String,
+    /// The greatest error that is accepted at the 99th percentile.
+    pub limit_us: f64,
+    /// Up to so many users no error exceeds that; null if it did at the fewest.
+    pub holds_up_to_users: Option<u32>,
+    /// The users of the level that stands for this session's greatest load; null if it was never
+    /// as great, and with it the errors.
+    pub level_users: Option<u32>,
+    /// Reported minus true time to the first token at that level, at the 99th percentile.
+    pub ttft_error_p99_us: Option<f64>,
+    /// The same of the time to the last token.
+    pub e2e_error_p99_us: Option<f64>,
 }
 
 /// Something that the plan wants done to the machine.

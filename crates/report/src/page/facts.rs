@@ -1,7 +1,7 @@
 //! The machine and the target, as the page lists them.
 
 use crate::{figure::plain, table::ABSENT};
-use record::{DeviceUnderTest, SessionManifest, TargetKind};
+use record::{CalibrationFacts, DeviceUnderTest, SessionManifest, TargetKind};
 
 /// A named value.
 pub(super) struct Fact {
@@ -49,7 +49,30 @@ pub(super) fn of_session(session: &SessionManifest) -> Vec<Fact> {
         Fact::maybe("its model", session.device.model.as_ref()),
         Fact::maybe("its file system", session.device.file_system.as_ref()),
         Fact::new("resolved from", session.device.path.display().to_string()),
+        Fact::new(
+            "instrument’s own error",
+            own_error(session.calibration.as_ref()),
+        ),
     ]
+}
+
+fn own_error(calibration: Option<&CalibrationFacts>) -> String {
+    let Some(cited) = calibration else {
+        return "not calibrated on this machine: run `spillpoint calibrate`".to_owned();
+    };
+    let made = &cited.made;
+    match (
+        cited.level_users,
+        cited.ttft_error_p99_us,
+        cited.e2e_error_p99_us,
+    ) {
+        (Some(users), Some(ttft), Some(e2e)) => format!(
+            "at {users} users p99 {} µs of TTFT, {} µs of e2e (calibrated {made})",
+            plain(ttft),
+            plain(e2e)
+        ),
+        _ => format!("not known at this load (calibrated {made})"),
+    }
 }
 
 fn device(device: &DeviceUnderTest) -> String {

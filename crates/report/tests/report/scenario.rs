@@ -179,6 +179,7 @@ impl Scenario {
             clock: clock_pair(),
             runs,
             prepared: Vec::new(),
+            calibration: None,
             verdict: None,
         }
     }

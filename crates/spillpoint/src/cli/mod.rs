@@ -31,6 +31,15 @@ pub(crate) enum Command {
     Analyze(Analyze),
     /// Load a server for one phase, without telemetry.
     Load(Load),
+    /// Compare two sessions: before and after a change, on this SSD and on that.
+    Compare(Compare),
+    /// Write a session's rows in the forms that other tools read.
+    Export(Export),
+    /// Measure the instrument's own error on this machine.
+    Calibrate(Calibrate),
+    /// Serves the truth to `calibrate`.
+    #[command(hide = true, name = crate::commands::TRUTH_SERVER)]
+    TruthServer,
     /// Serve the embedded engine: a real scheduler behind the OpenAI API; its compute is modelled.
     Engine(Box<Engine>),
     /// Sample the host alone, to the screen and to files.
@@ -244,6 +253,13 @@ pub(crate) struct Load {
     /// Requests of a conversation, each repeating what was said before it.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) turns: NonZeroU32,
+    /// The model's tokenizer.json: prompts are then exactly as long as wanted [default: the
+    /// server's own tokenizer, where it has one].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside the system's, for https.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Prompts from a folder of *.txt, one .txt, or a .jsonl file.
     #[arg(long, value_name = "PATH")]
     pub(crate) prompts: Option<PathBuf>,
@@ -264,6 +280,63 @@ pub(crate) struct Load {
     /// Print the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compare {
+    /// The session to compare with.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// The session that is compared.
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// The session's folder.
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: PathBuf,
+    /// The form.
+    #[arg(long, value_enum)]
+    pub(crate) to: ExportFormat,
+    /// The folder to write into; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Parquet with units, for pandas, DuckDB, Spark
+    Parquet,
+    /// aiperf's profile_export.jsonl
+    Aiperf,
+    /// vLLM's bench serve --save-detailed
+    Vllm,
+    /// guidellm's benchmarks report
+    Guidellm,
+}
+
+impl From<ExportFormat> for export::Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Parquet => export::Format::Parquet,
+            ExportFormat::Aiperf => export::Format::Aiperf,
+            ExportFormat::Vllm => export::Format::Vllm,
+            ExportFormat::Guidellm => export::Format::Guidellm,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Calibrate {
+    /// Three levels of users in place of seven.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The file to keep it in [default: spillpoint/calibration.json in $XDG_STATE_HOME or
+    /// ~/.local/state].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

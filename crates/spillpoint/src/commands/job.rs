@@ -1,6 +1,6 @@
 //! From what a person asked for to what the lab is to do.
 
-use super::{load::api_key, plan, restore::machine};
+use super::{calibrate::cited, load::api_key, plan, restore::machine};
 use crate::{
     cli, embedded,
     exit::{Exit, OrExit, Result},
@@ -36,6 +36,7 @@ pub(super) fn job(args: cli::Run) -> Result<Job> {
         prompt_tokens: args.workload.prompt_tokens,
         output_tokens: args.workload.max_tokens,
     });
+    let greatest = plan.users.levels().last().map_or(0, |users| users.get());
     Ok(Job {
         plan,
         quick: args.quick,
@@ -43,6 +44,7 @@ pub(super) fn job(args: cli::Run) -> Result<Job> {
         results: args.results,
         resume: None,
         storage: args.target.storage.or(from_file.storage),
+        calibration: cited(greatest),
         machine: machine(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
@@ -68,6 +70,7 @@ fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
         );
         return Err(Exit::Usage(error));
     }
+    let greatest = plan.users.levels().last().map_or(0, |users| users.get());
     Ok(Job {
         plan,
         quick: session.manifest.quick,
@@ -75,6 +78,7 @@ fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
         results,
         resume: Some(path.to_owned()),
         storage: Some(session.manifest.device.path.clone()),
+        calibration: cited(greatest),
         machine: machine(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use clock::SessionClock;
 use load::{
     Adapters, Api, ApiKey, LengthModel, Live, OpenLoop, Phase, Source, Stop, Target, Texts, Timing,
-    Trace, Wish, Workload,
+    Tokenizer, Trace, Wish, Workload,
 };
 use record::{Distribution, Summary};
 use std::{
@@ -70,6 +70,7 @@ fn end(summary: &Summary, stopped: bool) -> Result {
 fn find(args: &cli::Load) -> Result<Target> {
     let mut wish = Wish::new(args.url.clone());
     wish.model = args.model.clone();
+    wish.ca_file = args.ca_file.clone();
     wish.api_key = api_key()?;
     wish.api = match args.workload.api {
         None | Some(cli::Api::Auto) => None,
@@ -105,10 +106,7 @@ fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
         seed,
         salt,
     );
-    // Token ids can neither be read from files nor repeat what was said.
-    if args.prompts.is_none() && args.turns == NonZeroU32::MIN {
-        workload.token_pool = load::token_pool(target).or_usage()?;
-    }
+    exact_lengths(args, target, &mut workload)?;
     workload.reuse = args.reuse.0;
     workload.turns = args.turns;
     workload.texts = args
@@ -136,6 +134,24 @@ fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
     let users = NonZeroU32::new(args.users.get()).unwrap_or(NonZeroU32::MIN);
     let think = args.think.0;
     Ok(Phase::closed(users, think, timing, workload, lengths))
+}
+
+/// Prompts of exact length: by the tokenizer that is named, else by the server's own, else of token
+/// ids. Where none of them can be had, lengths are corrected by what the server counts.
+fn exact_lengths(args: &cli::Load, target: &Target, workload: &mut Workload) -> Result<()> {
+    let (seed, salt) = (workload.seed, workload.salt);
+    if let Some(path) = &args.tokenizer {
+        let tokenizer = Tokenizer::read(path).or_usage()?;
+        let fitted = load::fit_tokenizer(target, &tokenizer, seed, salt).or_usage()?;
+        workload.tokenizer = Some(fitted);
+        return Ok(());
+    }
+    workload.word_pool = load::word_pool(target, seed, salt).or_usage()?;
+    // Token ids can't repeat what was said.
+    if workload.word_pool.is_none() && args.turns == NonZeroU32::MIN {
+        workload.token_pool = load::token_pool(target).or_usage()?;
+    }
+    Ok(())
 }
 
 fn adapters(args: &cli::Load, seed: u64) -> Result<Option<Adapters>> {

@@ -1,14 +1,19 @@
 //! The commands, one file each.
 
 mod analyze;
+mod calibrate;
+mod compare;
 mod doctor;
 mod engine;
+mod export;
 mod job;
 mod load;
 mod plan;
 mod restore;
 mod run;
 mod watch;
+
+pub(crate) use calibrate::TRUTH_SERVER;
 
 use crate::{
     cli::{Args, Command},
@@ -22,6 +27,10 @@ pub(crate) fn dispatch(args: Args) -> Exit {
         Command::Analyze(args) => analyze::run(&args),
         Command::Load(args) => load::run(args),
         Command::Engine(args) => engine::run(*args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
+        Command::TruthServer => calibrate::serve_truth(),
         Command::Watch(args) => watch::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Restore => restore::run(),

@@ -1,6 +1,7 @@
 //! The real binary, driven as people and scripts drive it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod afterwards;
 mod attached;
 mod bad_server;
 mod command_line;
@@ -12,4 +13,5 @@ mod kills;
 mod llama_server;
 mod load;
 mod prepare;
+mod small_memory;
 mod sweep;

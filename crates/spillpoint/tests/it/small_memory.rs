@@ -1,0 +1,122 @@
+//! H2 on llama.cpp whose memory is too small for its model, so that it reads the model from storage
+//! with every token; and on the same server with memory enough.
+
+use crate::harness::{Workplace, is_root, with_mounts};
+use record::{Column, RunDir, Server, Session, TargetKind, VerdictKind};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+/// The model has 540 MB.
+const MODEL_BYTES: f64 = 540e6;
+const LIMIT_BYTES: u64 = 300 << 20;
+
+/// A memory control group, gone at the end.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    /// Made with a limit, below this process's own group, or the root of the unified tree.
+    fn new() -> Self {
+        let name = format!("spillpoint-test-{}", std::process::id());
+        let (group, limit) = match own_v1() {
+            Some(own) => (own.join(name), "memory.limit_in_bytes"),
+            None => (Path::new("/sys/fs/cgroup").join(name), "memory.max"),
+        };
+        fs::create_dir(&group).unwrap();
+        let group = Self(group);
+        fs::write(group.0.join(limit), LIMIT_BYTES.to_string()).unwrap();
+        group
+    }
+
+    fn members(&self) -> PathBuf {
+        self.0.join("cgroup.procs")
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        // A group that still has members can't be removed; the test has failed then.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn own_v1() -> Option<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup/memory");
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let mut own = groups
+        .lines()
+        .filter_map(|line| line.split_once(":memory:"));
+    let (_, own) = own.next()?;
+    root.is_dir()
+        .then(|| root.join(own.trim_start_matches('/')))
+}
+
+/// The target's file, the server's start preceded by this.
+fn target(place: &Path, before: &str) {
+    let named = |name| std::env::var(name).expect("run `cargo xtask test`: it sets this up");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let start = format!(
+        "{before} exec {} {} --model device/model.gguf --context 1024 --port {port}",
+        named("SPILLPOINT_TEST_PYTHON"),
+        named("SPILLPOINT_TEST_LLAMA_SERVER")
+    );
+    let toml = format!(
+        "url = \"http://127.0.0.1:{port}\"\nmodel_files = [\"device/model.gguf\"]\n[lifecycle]\n\
+         start = [\"sh\", \"-c\", {start:?}]\n"
+    );
+    fs::write(place, toml).unwrap();
+}
+
+/// How much a counter of the server's processes rose while the run was sampled.
+fn rise(run: &RunDir, field: Server) -> f64 {
+    let (telemetry, _) = run.read_telemetry().unwrap();
+    let series = telemetry.series(&Column::Server(field)).unwrap();
+    let counted: Vec<f64> = series.iter().flatten().collect();
+    counted.last().unwrap() - counted.first().unwrap()
+}
+
+#[test]
+#[ignore = "needs the real server, a device of its own and a memory limit: cargo xtask test, as root"]
+fn too_little_memory_is_told_apart_from_enough() {
+    if !is_root() {
+        return;
+    }
+    let place = Workplace::new();
+    let group = MemoryGroup::new();
+    target(&place.path("enough.toml"), "");
+    let join = format!("echo $$ > {} &&", group.members().display());
+    target(&place.path("small.toml"), &join);
+    let python = std::env::var("SPILLPOINT_TEST_PYTHON").unwrap();
+    let serve = PathBuf::from(std::env::var("SPILLPOINT_TEST_LLAMA_SERVER").unwrap());
+    let model = serve.with_file_name("big_model.py");
+    // A device of its own, past the page cache of the one below: its counters are the server's
+    // reads alone. It is freed with the mount.
+    let script = format!(
+        "set -e; truncate -s 620M image; mkfs.ext4 -q -m 0 image; mkdir device
+         loop=$(losetup --find --show --direct-io=on image)
+         mount \"$loop\" device; losetup --detach \"$loop\"
+         {python} {} device/model.gguf
+         for size in small enough; do
+           \"$SPILLPOINT\" run h2 --quick --target $size.toml --results $size --storage device \
+             --users 1,2 --duration 8s --prompt-tokens 32 --max-tokens 8
+         done",
+        model.display()
+    );
+    let told = with_mounts(&place, &script).ended(0).out();
+    let session = |size: &str| Session::open(&place.path(size).join("latest")).unwrap();
+    let (small, enough) = (session("small"), session("enough"));
+    assert_eq!(small.manifest.target.kind, TargetKind::Managed);
+    let kind = |session: &Session| session.manifest.verdict.as_ref().unwrap().kind;
+    let pressed = [VerdictKind::StorageBound, VerdictKind::MemoryPressure];
+    assert!(pressed.contains(&kind(&small)), "{told}");
+    assert!(!pressed.contains(&kind(&enough)), "{told}");
+    for run in small.run_dirs() {
+        assert!(rise(&run, Server::ReadBytes) > MODEL_BYTES, "{told}");
+    }
+    for run in enough.run_dirs() {
+        assert!(rise(&run, Server::ReadBytes) < MODEL_BYTES / 10.0, "{told}");
+    }
+}
