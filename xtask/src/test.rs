@@ -1,11 +1,13 @@
 //! `cargo xtask test`: every test of the workspace, those that need the real server included.
 
 use crate::{
-    commands::{cargo, run},
+    commands::{cargo, root, run, tell},
     llama_server::LlamaServer,
     tools::Tools,
+    venv,
 };
 use anyhow::Result;
+use std::path::PathBuf;
 
 /// Fetch the real server and model, and run all tests.
 #[derive(clap::Args)]
@@ -35,5 +37,17 @@ pub(crate) fn run_tests(args: Args) -> Result<()> {
     if let Some(kernel) = tools.guest_kernel {
         tests.env("SPILLPOINT_QEMU_KERNEL", kernel);
     }
+    if let Some(python) = readers() {
+        tests.env("SPILLPOINT_TEST_PYTHON_READERS", python);
+    }
     run(&mut tests)
+}
+
+/// The tools whose forms `export` writes. Their packages come for some versions of Python alone, so
+/// that a machine without them leaves that one test out, with a word.
+fn readers() -> Option<PathBuf> {
+    let requirements = root().join("crates/export/tests/requirements.txt");
+    venv::install("readers", &requirements, &[])
+        .inspect_err(|error| tell(&format!("left out: exports in their own tools: {error:#}")))
+        .ok()
 }

@@ -3,7 +3,7 @@
 //! They are installed where that is possible (Debian, root) and the tests that need them are left
 //! out, with a word, where it is not.
 
-use crate::commands::{root, run};
+use crate::commands::{root, run, tell};
 use anyhow::{Context, Result, bail};
 use std::{
     fs,
@@ -167,9 +167,4 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-#[expect(clippy::print_stderr, reason = "a chore talks to the one who runs it")]
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
