@@ -2,7 +2,7 @@
 //! with every token; and on the same server with memory enough.
 
 use crate::harness::{Workplace, is_root, with_mounts};
-use record::{Column, RunDir, Server, Session, TargetKind, VerdictKind};
+use record::{Column, Host, RunDir, Server, Session, TargetKind, VerdictKind};
 use std::{
     fs,
     net::TcpListener,
@@ -70,10 +70,10 @@ fn target(place: &Path, before: &str) {
     fs::write(place, toml).unwrap();
 }
 
-/// How much a counter of the server's processes rose while the run was sampled.
-fn rise(run: &RunDir, field: Server) -> f64 {
+/// How much a counter rose while the run was sampled.
+fn rise(run: &RunDir, column: Column) -> f64 {
     let (telemetry, _) = run.read_telemetry().unwrap();
-    let series = telemetry.series(&Column::Server(field)).unwrap();
+    let series = telemetry.series(&column).unwrap();
     let counted: Vec<f64> = series.iter().flatten().collect();
     counted.last().unwrap() - counted.first().unwrap()
 }
@@ -113,10 +113,14 @@ fn too_little_memory_is_told_apart_from_enough() {
     let pressed = [VerdictKind::StorageBound, VerdictKind::MemoryPressure];
     assert!(pressed.contains(&kind(&small)), "{told}");
     assert!(!pressed.contains(&kind(&enough)), "{told}");
+    let read = |run: &RunDir| rise(run, Column::Server(Server::ReadBytes));
     for run in small.run_dirs() {
-        assert!(rise(&run, Server::ReadBytes) > MODEL_BYTES, "{told}");
+        assert!(read(&run) > MODEL_BYTES, "{told}");
+        // Pages of 64 KiB at most.
+        let refaults = rise(&run, Column::Host(Host::WorkingsetRefaultFilePages));
+        assert!(refaults * 65536.0 > MODEL_BYTES, "{told}");
     }
     for run in enough.run_dirs() {
-        assert!(rise(&run, Server::ReadBytes) < MODEL_BYTES / 10.0, "{told}");
+        assert!(read(&run) < MODEL_BYTES / 10.0, "{told}");
     }
 }
