@@ -118,6 +118,33 @@ pub enum LabError {
         /// Why not.
         why: String,
     },
+    /// The plan has a neighbour, and there is no fio.
+    #[error(
+        "the plan has a neighbour on the drive, which is fio, and fio is not installed (Debian, Ubuntu: \
+         apt install fio)"
+    )]
+    NoFio,
+    /// There is no room for the neighbour's file.
+    #[error(
+        "{}: {free_mib} MiB are free, and the neighbour's file and what must stay free take \
+         {needed_mib} MiB; make room, or name another folder with --results", path.display()
+    )]
+    NoRoom {
+        /// The results' folder.
+        path: PathBuf,
+        /// Free there.
+        free_mib: u64,
+        /// Needed.
+        needed_mib: u64,
+    },
+    /// The neighbour's file can't be written.
+    #[error("{}: cannot write the neighbour's file ({source})", path.display())]
+    NeighbourFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A session lives that has changed the machine's settings.
     #[error(
         "{}: another session has changed this machine's settings and still runs; wait until it has \
@@ -187,6 +214,8 @@ impl LabError {
                 | LabError::NotOurs
                 | LabError::NoModelFiles
                 | LabError::NoAdapters
+                | LabError::NoFio
+                | LabError::NoRoom { .. }
                 | LabError::NotPrepared { .. }
                 | LabError::MachineBusy { .. }
                 | LabError::Cache(_)

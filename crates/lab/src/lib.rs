@@ -19,6 +19,7 @@ mod lock;
 mod measure;
 mod model_cache;
 mod model_load;
+mod neighbour;
 mod phase;
 mod place;
 mod prepare;

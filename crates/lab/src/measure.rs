@@ -5,6 +5,7 @@ use crate::{
     gates::{self, Seen},
     model_cache::ModelCache,
     model_load,
+    neighbour::{Fio, NeighbourFile},
     phase::{self, Prompts},
     prepare::{
         Preparation,
@@ -38,6 +39,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) prompts: Prompts,
     /// The model's files, where they are known.
     pub(crate) cache: Option<ModelCache>,
+    /// The file of the plan's neighbours, if it has any.
+    pub(crate) neighbour: Option<NeighbourFile>,
     /// The device's own sequential read rate, where the plan asks how a load compares to it.
     pub(crate) ceiling_mb_s: Option<f64>,
     /// The person's wish to end early.
@@ -131,19 +134,14 @@ impl Bench<'_> {
         };
         sensors.smart(&mut log, |smart| dir.write_smart_pre(smart))?;
         let sampler = sensors.start(dir, &self.target, &trouble)?;
-        if let Err(error) = self.preparation.before_run() {
-            log.tell(format_args!("the page cache was not dropped: {error}"))?;
-        }
         let wanted = self.plan.arm(spec).and_then(|arm| arm.cache);
-        let resident_pct = match wanted {
-            Some(state) => self.prepare(state, manifest)?,
-            None => None,
-        };
-        self.settle(&mut log)?;
+        let resident_pct = self.prepare(wanted, manifest, &mut log)?;
         let poller = sensors.poll(dir, &self.target, &trouble)?;
         let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
         let block_times = BlockTimes::begin(self.roots, &mut log)?;
-        let loaded = self.load(&phase, dir, &sampler, &trouble, observer)?;
+        let neighbour = self.start_neighbour(spec)?;
+        let mut loaded = self.load(&phase, dir, &sampler, &trouble, observer)?;
+        end_neighbour(neighbour, &mut loaded, &mut log)?;
         if let Some(times) = block_times {
             times.end(dir, &mut log)?;
         }
@@ -170,6 +168,43 @@ impl Bench<'_> {
         manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;
         Ok((loaded.report.lengths, alive == Some(false)))
+    }
+
+    /// All that comes before the load, in this order. Gives the share of the model's files in the page
+    /// cache, where the arm wants a state of it.
+    fn prepare(
+        &mut self,
+        wanted: Option<CacheState>,
+        manifest: &mut RunManifest,
+        log: &mut RunLog,
+    ) -> Result<Option<f64>, LabError> {
+        if let Err(error) = self.preparation.before_run() {
+            log.tell(format_args!("the page cache was not dropped: {error}"))?;
+        }
+        let resident_pct = match wanted {
+            Some(state) => self.bring_cache_to(state, manifest)?,
+            None => None,
+        };
+        self.settle(log)?;
+        Ok(resident_pct)
+    }
+
+    /// The arm's neighbour, at work until it is ended, or the longest run is over.
+    fn start_neighbour(&self, spec: RunSpec) -> Result<Option<Fio>, LabError> {
+        let neighbour = self.plan.arm(spec).and_then(|arm| arm.neighbour);
+        let Some((neighbour, file)) = neighbour.zip(self.neighbour.as_ref()) else {
+            return Ok(None);
+        };
+        let timing = &self.plan.timing;
+        let parts = [
+            timing.ramp,
+            timing.warmup,
+            timing.duration,
+            timing.drain_limit,
+            timing.request_timeout,
+        ];
+        let longest = parts.iter().map(|part| part.0).sum();
+        file.start(&neighbour, longest).map(Some)
     }
 
     /// Waits until the machine is quiet, if the plan wants that.
@@ -201,7 +236,7 @@ impl Bench<'_> {
 
     /// Brings the model's files to the wanted state, with a restart where the server is ours.
     /// Gives their share in the page cache before the server was started.
-    fn prepare(
+    fn bring_cache_to(
         &mut self,
         state: CacheState,
         manifest: &mut RunManifest,
@@ -305,10 +340,30 @@ impl Bench<'_> {
     }
 }
 
+/// Ends the neighbour. One that did not work until then makes the run another than its arm says.
+fn end_neighbour(
+    neighbour: Option<Fio>,
+    loaded: &mut Loaded,
+    log: &mut RunLog,
+) -> Result<(), RecordError> {
+    match neighbour.map(Fio::end) {
+        None => Ok(()),
+        Some(Ok(done)) => log.tell(format_args!(
+            "neighbour: {:.1} MiB/s read, {:.1} MiB/s written",
+            done.read_mib_s, done.write_mib_s
+        )),
+        Some(Err(words)) => {
+            let words = format!("the neighbour ended early: {words}");
+            loaded.cut.get_or_insert(Cut::Neighbour(words));
+            Ok(())
+        }
+    }
+}
+
 fn state(alive: Option<bool>, stopped: bool, cut: Option<Cut>) -> RunState {
     match (alive, stopped, cut) {
         (Some(false), ..) => RunState::Failed("the server ended during the run".to_owned()),
-        (_, _, Some(Cut::Machine(words))) => RunState::Failed(words),
+        (_, _, Some(Cut::Machine(words) | Cut::Neighbour(words))) => RunState::Failed(words),
         (_, true, _) => RunState::Interrupted,
         (_, false, _) => RunState::Complete,
     }

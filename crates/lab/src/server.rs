@@ -134,7 +134,7 @@ impl Drop for ManagedServer {
 
 /// A command of its own group, so that Ctrl-C in a terminal is for us alone, and so that it can be
 /// ended with all that it starts.
-fn command(words: &[String]) -> Command {
+pub(crate) fn command(words: &[String]) -> Command {
     let (program, args) = words
         .split_first()
         .map_or(("", words), |(program, args)| (program.as_str(), args));

@@ -6,6 +6,7 @@ use crate::{
     measure::{Bench, Measured},
     model_cache::ModelCache,
     model_load,
+    neighbour::{self, NeighbourFile},
     phase::{Prompts, run_id},
     place,
     prepare::{self, How, Preparation, Undone},
@@ -118,6 +119,7 @@ fn measure_all(
         device: &session.manifest.device,
         roots,
         preparation,
+        neighbour: NeighbourFile::make(&job.plan, session.dir.path())?,
         clock,
         ceiling_mb_s: ceiling(job, cache.as_ref()),
         cache,
@@ -164,6 +166,7 @@ fn checked(job: &Job) -> Result<Option<ModelCache>, LabError> {
 
 fn begin(job: &Job, roots: &Roots, preparation: &Preparation) -> Result<Begun, LabError> {
     let results = place::results_folder(&job.results)?;
+    neighbour::check(&job.plan, &results)?;
     let device = place::device_under_test(job, roots, &results)?;
     let host = host::facts(roots);
     let clock = SessionClock::start();
@@ -203,6 +206,7 @@ fn resume(
              start a new session",
         ));
     }
+    neighbour::check(&job.plan, session.dir.path())?;
     session.manifest.prepared = preparation.done.clone();
     let clock = SessionClock::from_t0(session.manifest.t0_mono_ns);
     let target = resolve(job, roots, session.dir.path(), "resumed")?;

@@ -45,6 +45,8 @@ pub(crate) enum Cut {
     Server,
     /// The machine was about to suffer; in words.
     Machine(String),
+    /// The neighbour did not do what the arm says; in its words.
+    Neighbour(String),
 }
 
 /// Looks for a reason to end a run.

@@ -1,6 +1,6 @@
 //! The arms of a comparison: what differs between runs that are otherwise alike.
 
-use crate::{Experiment, PhaseName, Plan, PlanError, TokenCount};
+use crate::{Experiment, Neighbour, PhaseName, Plan, PlanError, TokenCount};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -17,6 +17,9 @@ pub struct Arm {
     /// Which user asks for which LoRA adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapters: Option<AdapterUse>,
+    /// Who uses the drive beside the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbour: Option<Neighbour>,
     /// The length of a prompt, in place of the workload's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<TokenCount>,
@@ -60,10 +63,19 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
     if names.len() < plan.arms.len() {
         return wrong("two arms have one name: name each");
     }
+    let wears = |it: Neighbour| it.pattern.writes() && it.rate_mib.is_none();
+    if plan.arms.iter().any(|arm| arm.neighbour.is_some_and(wears)) {
+        return wrong("a neighbour that writes wears the drive: limit it with `rate_mib`");
+    }
     let all = |has: fn(&Arm) -> bool| plan.arms.len() > 1 && plan.arms.iter().all(has);
     match plan.experiment {
         Experiment::H1 if !all(|arm| arm.cache.is_some()) => {
             wrong("h1 compares cache states: give it two arms with `cache = \"cold\"` and \"warm\"")
+        }
+        Experiment::H4
+            if plan.arms.len() < 2 || plan.arms.iter().all(|it| it.neighbour.is_none()) =>
+        {
+            wrong("h4 compares neighbours: give it an arm without one, and others with `neighbour`")
         }
         Experiment::H5 if !all(|arm| arm.prompt_tokens.is_some()) => {
             wrong("h5 compares lengths: give it two arms or more with `prompt_tokens`")

@@ -12,6 +12,7 @@
 mod arm;
 mod builtin;
 mod error;
+mod neighbour;
 mod prepare;
 mod schedule;
 mod target;
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use arm::{AdapterUse, Arm, CacheState};
 pub use builtin::{BUILTIN, Builtin};
 pub use error::PlanError;
+pub use neighbour::{BlockKib, Depth, FileMib, Neighbour, Pattern, RateMib};
 pub use prepare::{Governor, HugePages, Prepare, Settle};
 pub use schedule::RunSpec;
 pub use target::{Lifecycle, TargetFile};

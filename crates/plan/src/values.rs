@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 /// A value that is out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct OutOfRange(String);
+pub struct OutOfRange(pub(crate) String);
 
 /// A phase's name: the start of its runs' folder names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub enum Experiment {
     H1,
     /// Latency against storage wait, over concurrency.
     H2,
+    /// Storage QoS: with a neighbour on the same drive, or without.
+    H4,
     /// The length of the context, and the KV cache that it takes.
     H5,
     /// LoRA adapters: one each, or another with every request.
@@ -69,6 +71,7 @@ impl Experiment {
             Experiment::H0 => "h0",
             Experiment::H1 => "h1",
             Experiment::H2 => "h2",
+            Experiment::H4 => "h4",
             Experiment::H5 => "h5",
             Experiment::H6 => "h6",
         }
@@ -103,7 +106,7 @@ pub enum Api {
 macro_rules! whole_number {
     ($(#[$doc:meta])* $name:ident, $what:literal, $range:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "i64", into = "i64")]
         pub struct $name(u32);
 
@@ -115,13 +118,13 @@ macro_rules! whole_number {
         }
 
         impl TryFrom<i64> for $name {
-            type Error = OutOfRange;
+            type Error = $crate::values::OutOfRange;
 
-            fn try_from(value: i64) -> Result<Self, OutOfRange> {
+            fn try_from(value: i64) -> Result<Self, $crate::values::OutOfRange> {
                 let range = $range;
                 match u32::try_from(value) {
                     Ok(number) if range.contains(&number) => Ok(Self(number)),
-                    _ => Err(OutOfRange(format!(
+                    _ => Err($crate::values::OutOfRange(format!(
                         "{value} is out of range for {}: use {} to {}",
                         $what, range.start(), range.end()
                     ))),
@@ -135,19 +138,20 @@ macro_rules! whole_number {
             }
         }
 
-        impl FromStr for $name {
-            type Err = OutOfRange;
+        impl std::str::FromStr for $name {
+            type Err = $crate::values::OutOfRange;
 
-            fn from_str(text: &str) -> Result<Self, OutOfRange> {
+            fn from_str(text: &str) -> Result<Self, $crate::values::OutOfRange> {
                 let value: i64 = text
                     .trim()
                     .parse()
-                    .map_err(|_| OutOfRange(format!("{text:?} is not a whole number")))?;
+                    .map_err(|_| $crate::values::OutOfRange(format!("{text:?} is not a whole number")))?;
                 Self::try_from(value)
             }
         }
     };
 }
+pub(crate) use whole_number;
 
 whole_number! {
     /// Concurrent users.

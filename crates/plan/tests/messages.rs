@@ -109,3 +109,18 @@ fn a_setting_that_there_is_not_is_told_those_that_there_are() {
     let wrong = prepared("hugepages = \"never\"").unwrap_err();
     assert!(wrong.contains("transparent_hugepage"), "{wrong}");
 }
+
+#[test]
+fn a_neighbour_that_writes_needs_a_rate() {
+    let h4 = Builtin::find("h4").unwrap().toml;
+    let writing = h4.replace(
+        "pattern = \"randread\", block",
+        "pattern = \"write\", block",
+    );
+    assert_ne!(writing, h4);
+    assert!(message(&writing).contains("rate_mib"));
+    let limited = writing.replace("\"write\",", "\"write\", rate_mib = 50,");
+    assert!(Plan::parse(&limited).is_ok());
+    let alone = h4.replace("neighbour =", "# neighbour =");
+    assert!(message(&alone).contains("h4 compares neighbours"));
+}

@@ -65,7 +65,7 @@ pub(crate) fn target(experiment: Experiment, results: &Path) -> Result<Target> {
                 dialect: LoraDialect::Model,
             });
         }
-        Experiment::H0 | Experiment::H2 | Experiment::H5 => {}
+        Experiment::H0 | Experiment::H2 | Experiment::H4 | Experiment::H5 => {}
     }
     let program = std::env::current_exe().or_failed()?;
     let start = [text(&program)?.to_owned()]

@@ -12,6 +12,7 @@ mod host;
 mod kills;
 mod llama_server;
 mod load;
+mod neighbour;
 mod prepare;
 mod small_memory;
 mod sweep;
