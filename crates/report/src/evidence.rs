@@ -188,8 +188,11 @@ impl Reader<'_> {
             let host = telemetry.as_ref();
             evidence.stalls = Some(Stalls::find(rows, tokens, &cohort, host, device, measure));
             evidence.steady = self.steady(rows);
-            evidence.smart = self.smart(dir, cohort.all_output_tokens);
             evidence.cohort = Some(cohort);
+        }
+        if evidence.is_complete() {
+            let cohort = evidence.cohort.as_ref();
+            evidence.smart = self.smart(dir, cohort.and_then(|it| it.all_output_tokens));
         }
         if let Some(telemetry) = &telemetry {
             let rows = requests.as_ref().map_or(&[][..], |(rows, _)| rows);

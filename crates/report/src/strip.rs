@@ -85,9 +85,11 @@ impl Thinned<'_> {
         let Some(series) = self.0.series(column) else {
             return Series::new();
         };
-        self.steps()
-            .filter_map(|(from, _)| Some((self.time(from).as_secs_f64(), series.get(from)?)))
-            .collect()
+        // A probe that reads at some ticks only is absent at the others.
+        let first = |(from, to): (usize, usize)| {
+            (from..to).find_map(|at| Some((self.time(at).as_secs_f64(), series.get(at)?)))
+        };
+        self.steps().filter_map(first).collect()
     }
 
     /// How fast the sum of counters grows between two ticks; a step back is left out.
