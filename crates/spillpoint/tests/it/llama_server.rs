@@ -139,7 +139,10 @@ fn model_file() -> PathBuf {
 #[ignore = "needs the real server: cargo xtask test"]
 fn h1_restarts_the_real_server_and_sees_it_read_its_model() {
     let named = |name| std::env::var(name).expect("run `cargo xtask test`: it sets this up");
-    let model = model_file();
+    // A file of its own: another test's server maps the packaged one, and what is mapped stays.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let model = folder.path().join("model.gguf");
+    fs::copy(model_file(), &model).unwrap();
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -147,7 +150,7 @@ fn h1_restarts_the_real_server_and_sees_it_read_its_model() {
         .port();
     let toml = format!(
         "url = \"http://127.0.0.1:{port}\"\nmodel_files = [{model:?}]\n[lifecycle]\n\
-         start = [{:?}, {:?}, \"--port\", \"{port}\"]\n",
+         start = [{:?}, {:?}, \"--model\", {model:?}, \"--port\", \"{port}\"]\n",
         named("SPILLPOINT_TEST_PYTHON"),
         named("SPILLPOINT_TEST_LLAMA_SERVER"),
     );

@@ -4,6 +4,7 @@
 mod afterwards;
 mod attached;
 mod bad_server;
+mod big_model;
 mod command_line;
 mod experiments;
 mod faults;
@@ -14,5 +15,4 @@ mod llama_server;
 mod load;
 mod neighbour;
 mod prepare;
-mod small_memory;
 mod sweep;

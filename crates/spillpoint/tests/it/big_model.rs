@@ -1,5 +1,5 @@
-//! H2 on llama.cpp whose memory is too small for its model, so that it reads the model from storage
-//! with every token; and on the same server with memory enough.
+//! llama.cpp with a model of 540 MB, on a device of its own: H1; and H2 where its memory is too small
+//! for the model, so that it reads the model from storage with every token, and where it is not.
 
 use crate::harness::{Workplace, is_root, with_mounts};
 use record::{Column, Host, RunDir, Server, Session, TargetKind, VerdictKind};
@@ -70,6 +70,20 @@ fn target(place: &Path, before: &str) {
     fs::write(place, toml).unwrap();
 }
 
+/// A script's beginning: a device of its own, past the page cache of the one below, with the model on
+/// it. Its counters are the server's reads alone. It is freed with the mount.
+fn with_model() -> String {
+    let python = std::env::var("SPILLPOINT_TEST_PYTHON").unwrap();
+    let serve = PathBuf::from(std::env::var("SPILLPOINT_TEST_LLAMA_SERVER").unwrap());
+    format!(
+        "set -e; truncate -s 620M image; mkfs.ext4 -q -m 0 image; mkdir device
+         loop=$(losetup --find --show --direct-io=on image)
+         mount \"$loop\" device; losetup --detach \"$loop\"
+         {python} {} device/model.gguf\n",
+        serve.with_file_name("big_model.py").display()
+    )
+}
+
 /// How much a counter rose while the run was sampled.
 fn rise(run: &RunDir, column: Column) -> f64 {
     let (telemetry, _) = run.read_telemetry().unwrap();
@@ -89,21 +103,12 @@ fn too_little_memory_is_told_apart_from_enough() {
     target(&place.path("enough.toml"), "");
     let join = format!("echo $$ > {} &&", group.members().display());
     target(&place.path("small.toml"), &join);
-    let python = std::env::var("SPILLPOINT_TEST_PYTHON").unwrap();
-    let serve = PathBuf::from(std::env::var("SPILLPOINT_TEST_LLAMA_SERVER").unwrap());
-    let model = serve.with_file_name("big_model.py");
-    // A device of its own, past the page cache of the one below: its counters are the server's
-    // reads alone. It is freed with the mount.
     let script = format!(
-        "set -e; truncate -s 620M image; mkfs.ext4 -q -m 0 image; mkdir device
-         loop=$(losetup --find --show --direct-io=on image)
-         mount \"$loop\" device; losetup --detach \"$loop\"
-         {python} {} device/model.gguf
-         for size in small enough; do
+        "{} for size in small enough; do
            \"$SPILLPOINT\" run h2 --quick --target $size.toml --results $size --storage device \
              --users 1,2 --duration 8s --prompt-tokens 32 --max-tokens 8
          done",
-        model.display()
+        with_model()
     );
     let told = with_mounts(&place, &script).ended(0).out();
     let session = |size: &str| Session::open(&place.path(size).join("latest")).unwrap();
@@ -123,4 +128,38 @@ fn too_little_memory_is_told_apart_from_enough() {
     for run in enough.run_dirs() {
         assert!(read(&run) < MODEL_BYTES / 10.0, "{told}");
     }
+}
+
+#[test]
+#[ignore = "needs the real server and a device of its own: cargo xtask test, as root"]
+fn a_cold_load_reads_the_model_from_the_device_and_a_warm_one_does_not() {
+    if !is_root() {
+        return;
+    }
+    let place = Workplace::new();
+    target(&place.path("target.toml"), "");
+    let script = format!(
+        "{} exec \"$SPILLPOINT\" run h1 --quick --target target.toml --duration 2s \
+           --prompt-tokens 32 --max-tokens 4",
+        with_model()
+    );
+    let told = with_mounts(&place, &script).ended(0).out();
+    let session = place.latest();
+    let loads: Vec<_> = session
+        .run_dirs()
+        .map(|run| run.read_manifest().unwrap())
+        .map(|manifest| (manifest.arm.unwrap(), manifest.model_load.unwrap()))
+        .collect();
+    assert_eq!(loads.len(), 6, "{told}");
+    for (arm, load) in loads {
+        let read = load.device_read_bytes.unwrap() as f64 / MODEL_BYTES;
+        match arm.as_str() {
+            // Metadata of the file system comes on top.
+            "cold" => assert!((0.95..1.1).contains(&read), "{load:?}"),
+            _ => assert!(read < 0.01, "{load:?}"),
+        }
+        assert!(arm != "cold" || load.weights_read_ns.is_some(), "{load:?}");
+    }
+    // How much longer it takes depends on the drive; that it reads is sure.
+    assert!(told.contains("COLD_BYTES"), "{told}");
 }
