@@ -108,7 +108,7 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<CoreRow>, Option<crate::Torn>), R
     while let Some(fields) = reader.next()? {
         let mut times = [0; 8];
         for (index, time) in times.iter_mut().enumerate() {
-            *time = fields.required(index + 2, WHOLE)?;
+            *time = fields.whole(index + 2, WHOLE)?;
         }
         rows.push(CoreRow {
             t: SessionNs(fields.required(0, WHOLE)?),
