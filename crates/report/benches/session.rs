@@ -2,7 +2,8 @@
 //! numbers of users, three repeats, two arms, and two runs of H1) on a machine of twenty cores,
 //! all figures and the page, in under one second on one core.
 //!
-//! `cargo bench --package report --bench session`.
+//! `cargo bench --package report --bench session [-- REQUESTS]`: with a number, a session of about
+//! so many requests in six runs, analysed once.
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
@@ -41,6 +42,36 @@ fn loads() -> Scenario {
     }
 }
 
+/// Six runs of as many users as do `requests` of them, at 240 a second.
+fn many(requests: f64) -> Scenario {
+    Scenario {
+        users: vec![192],
+        capacity: 1e9,
+        measure_s: requests / (6.0 * 240.0),
+        ..storm()
+    }
+}
+
+fn bench_many(requests: f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let session = many(requests).write(folder.path());
+    let bytes = bytes_under(folder.path()) as f64 / 1e6;
+    let before = peak_mib().unwrap_or(f64::NAN);
+    let (start, spent) = (Instant::now(), cpu_s().unwrap_or(f64::NAN));
+    let analysis = analyze(&session);
+    let summaries = analysis.runs.iter().filter_map(|run| run.summary.as_ref());
+    let counted: u64 = summaries.map(|summary| summary.requests.total).sum();
+    println!(
+        "{counted} requests, {bytes:.0} MB of records: {:.2} s of CPU, {:.2} s in all",
+        cpu_s().unwrap_or(f64::NAN) - spent,
+        start.elapsed().as_secs_f64()
+    );
+    println!(
+        "memory: {before:.0} MiB before, {:.0} MiB at most",
+        peak_mib().unwrap_or(f64::NAN)
+    );
+}
+
 /// The most memory that this process has held, from the kernel.
 fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -67,6 +98,9 @@ fn bytes_under(folder: &Path) -> u64 {
 }
 
 fn main() {
+    if let Some(requests) = std::env::args().find_map(|it| it.parse().ok()) {
+        return bench_many(requests);
+    }
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let sessions = [
         storm().write(folders[0].path()),
