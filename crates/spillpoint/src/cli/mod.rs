@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Write a session's rows in the forms that other tools read.
     Export(Export),
+    /// Read the results of the earlier DGX Spark harness: what can be trusted becomes a session.
+    Import(Import),
     /// Measure the instrument's own error on this machine.
     Calibrate(Calibrate),
     /// Serves the truth to `calibrate`.
@@ -326,6 +328,16 @@ impl From<ExportFormat> for export::Format {
             ExportFormat::Guidellm => export::Format::Guidellm,
         }
     }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The folder of its results: *_manifest.json, *_telemetry.csv and the like.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// The new session's folder; it must not be there.
+    #[arg(value_name = "SESSION")]
+    pub(crate) into: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

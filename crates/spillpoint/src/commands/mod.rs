@@ -6,6 +6,7 @@ mod compare;
 mod doctor;
 mod engine;
 mod export;
+mod import;
 mod job;
 mod load;
 mod plan;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(args: Args) -> Exit {
         Command::Engine(args) => engine::run(*args),
         Command::Compare(args) => compare::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::TruthServer => calibrate::serve_truth(),
         Command::Watch(args) => watch::run(&args),
