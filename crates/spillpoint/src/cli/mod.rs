@@ -9,7 +9,7 @@ pub(crate) use engine::Engine;
 use clap::{Parser, Subcommand, ValueEnum};
 use load::BaseUrl;
 use plan::{Repeats, Span, Sweep, Tick, TokenCount, Users};
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{convert::Infallible, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 /// Shows how the SSD under an LLM server shapes what its users feel, and proves it, or proves that
 /// it doesn't.
@@ -189,12 +189,35 @@ impl From<Api> for plan::Api {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Analyze {
-    /// The sessions' folders.
-    #[arg(value_name = "SESSION", default_value = "results/latest")]
-    pub(crate) sessions: Vec<PathBuf>,
+    /// The sessions' folders [default: results/latest], and which figures to draw: H1, H2, H3, H6, H7,
+    /// H8 or ALL [default: all].
+    #[arg(value_name = "SESSION|FIGURES")]
+    pub(crate) what: Vec<Analysed>,
 }
 
-/// Requests that come by the clock, whether the server keeps up or not.
+/// An argument of `analyze`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Analysed {
+    /// A session's folder.
+    Session(PathBuf),
+    /// The figures whose names begin so: `h2_`. All, if empty.
+    Figures(String),
+}
+
+/// A word that names figures does so in either case; anything else is a folder.
+impl FromStr for Analysed {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let word = text.to_ascii_lowercase();
+        Ok(match word.as_str() {
+            "all" => Self::Figures(String::new()),
+            "h1" | "h2" | "h3" | "h6" | "h7" | "h8" => Self::Figures(format!("{word}_")),
+            _ => Self::Session(text.into()),
+        })
+    }
+}
+
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "An open loop, in place of users")]
 pub(crate) struct Arrivals {

@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, OrExit, Result},
 };
 use record::{RecordError, Session, VerdictKind, write_whole};
-use report::{Analysis, Theme};
+use report::{Analysis, Figure, Theme};
 use std::{
     fs,
     io::{self, Write},
@@ -13,10 +13,20 @@ use std::{
 };
 
 pub(crate) fn run(args: &cli::Analyze) -> Result {
+    let (mut sessions, mut figures) = (Vec::new(), Vec::new());
+    for what in &args.what {
+        match what {
+            cli::Analysed::Session(path) => sessions.push(path.as_path()),
+            cli::Analysed::Figures(start) => figures.push(start.as_str()),
+        }
+    }
+    if sessions.is_empty() {
+        sessions.push(Path::new("results/latest"));
+    }
     let mut invalid = false;
-    for path in &args.sessions {
+    for path in sessions {
         let mut session = Session::open(path).or_usage()?;
-        let analysis = analyze(&mut session)?;
+        let analysis = analyze_and_draw(&mut session, &figures)?;
         show(&session, &analysis)?;
         invalid |= analysis.verdict.kind == VerdictKind::Invalid;
     }
@@ -25,11 +35,19 @@ pub(crate) fn run(args: &cli::Analyze) -> Result {
 
 /// Analyses a session and writes what can be made again from its raw files.
 pub(crate) fn analyze(session: &mut Session) -> Result<Analysis> {
+    analyze_and_draw(session, &[])
+}
+
+/// Draws the figures whose names begin with one of these; all, if there are none.
+fn analyze_and_draw(session: &mut Session, figures: &[&str]) -> Result<Analysis> {
     let analysis = report::analyze(session);
     let verdict = analysis.verdict.clone();
     session.write_verdict(verdict).or_failed()?;
     write(session, &analysis).or_failed()?;
-    draw(session, &analysis)?;
+    let wanted = |figure: &&Figure| {
+        figures.is_empty() || figures.iter().any(|start| figure.name().starts_with(start))
+    };
+    draw(session, analysis.figures.iter().filter(wanted))?;
     Ok(analysis)
 }
 
@@ -42,10 +60,10 @@ fn write(session: &Session, analysis: &Analysis) -> std::result::Result<(), Reco
     write_whole(&session.dir.report(), analysis.html.as_bytes())
 }
 
-fn draw(session: &Session, analysis: &Analysis) -> Result<()> {
+fn draw<'a>(session: &Session, figures: impl Iterator<Item = &'a Figure>) -> Result<()> {
     let folder = session.dir.figures();
     fs::create_dir_all(&folder).or_failed()?;
-    for figure in &analysis.figures {
+    for figure in figures {
         let place = |extension| folder.join(format!("{}.{extension}", figure.name()));
         let png = figure.png(Theme::Light).or_failed()?;
         write_whole(&place("svg"), figure.svg().as_bytes()).or_failed()?;

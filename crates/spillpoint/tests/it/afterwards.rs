@@ -48,6 +48,19 @@ fn two_sessions_are_compared_and_one_is_exported() {
 }
 
 #[test]
+fn figures_are_drawn_by_name_when_they_are_named() {
+    let place = Workplace::new();
+    place.run(SWEEP).ended(0);
+    let figures = place.latest().dir.figures();
+    fs::remove_dir_all(&figures).unwrap();
+    place.run(&["analyze", "H8"]).ended(0);
+    assert!(figures.join("h8_cpu.svg").is_file());
+    assert!(!figures.join("h2_iowait_vs_p99.svg").exists());
+    place.run(&["analyze", "results/latest", "ALL"]).ended(0);
+    assert!(figures.join("h2_iowait_vs_p99.svg").is_file());
+}
+
+#[test]
 fn a_calibration_is_kept_and_cited_by_the_next_session() {
     let place = Workplace::new();
     let state = place.path("state");

@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod host;
 mod kills;
+mod known_answers;
 mod llama_server;
 mod load;
 mod neighbour;
