@@ -40,7 +40,9 @@ impl CpuTimes {
         ]
     }
 
-    fn from_fields(fields: [u64; 8]) -> Self {
+    /// The times in milliseconds, in the order of the file's columns: usr, nice, sys, iowait, irq,
+    /// soft, steal, idle.
+    pub fn from_fields(fields: [u64; 8]) -> Self {
         let [
             usr_ms,
             nice_ms,

@@ -180,26 +180,7 @@ impl Reader {
 }
 
 fn times(spent: &[f64; 8]) -> CpuTimes {
-    let [
-        usr_ms,
-        nice_ms,
-        sys_ms,
-        iowait_ms,
-        irq_ms,
-        soft_ms,
-        steal_ms,
-        idle_ms,
-    ] = spent.map(|ms| ms.round() as u64);
-    CpuTimes {
-        usr_ms,
-        nice_ms,
-        sys_ms,
-        iowait_ms,
-        irq_ms,
-        soft_ms,
-        steal_ms,
-        idle_ms,
-    }
+    CpuTimes::from_fields(spent.map(|ms| ms.round() as u64))
 }
 
 /// `15:30:12`, or `03:30:12 PM`.
