@@ -2,6 +2,7 @@
 
 use crate::LabError;
 use clock::MonoNs;
+use load::ApiKey;
 use nix::{
     errno::Errno,
     sys::{
@@ -26,6 +27,8 @@ use std::{
 pub(crate) struct ManagedServer {
     lifecycle: Lifecycle,
     log: PathBuf,
+    /// What its log may not show.
+    api_key: Option<ApiKey>,
     running: Option<Running>,
 }
 
@@ -35,11 +38,12 @@ struct Running {
 }
 
 impl ManagedServer {
-    /// A server that does not run yet. All its lines are kept in `log`.
-    pub(crate) fn new(lifecycle: Lifecycle, log: &Path) -> Self {
+    /// A server that does not run yet. All its lines are kept in `log`, less the key.
+    pub(crate) fn new(lifecycle: Lifecycle, log: &Path, api_key: Option<ApiKey>) -> Self {
         Self {
             lifecycle,
             log: log.to_owned(),
+            api_key,
             running: None,
         }
     }
@@ -64,8 +68,9 @@ impl ManagedServer {
             .spawn()
             .map_err(failed)?;
         let first_line = Arc::new(OnceLock::new());
-        keep(child.stdout.take(), &log, &first_line);
-        keep(child.stderr.take(), &log, &first_line);
+        let key = self.api_key.as_ref();
+        keep(child.stdout.take(), &log, &first_line, key);
+        keep(child.stderr.take(), &log, &first_line, key);
         self.running = Some(Running { child, first_line });
         Ok(())
     }
@@ -157,15 +162,19 @@ fn keep(
     said: Option<impl Read + Send + 'static>,
     log: &Arc<File>,
     first_line: &Arc<OnceLock<MonoNs>>,
+    api_key: Option<&ApiKey>,
 ) {
     let Some(said) = said else { return };
     let (log, first_line) = (Arc::clone(log), Arc::clone(first_line));
+    let api_key = api_key.cloned();
     thread::spawn(move || {
         let mut said = BufReader::new(said);
         let mut line = Vec::new();
         while matches!(said.read_until(b'\n', &mut line), Ok(1..)) {
             let _ = first_line.set(MonoNs::now());
-            let _ = (&*log).write_all(&line);
+            let text = String::from_utf8_lossy(&line).into_owned();
+            let kept = ApiKey::hide(api_key.as_ref(), text);
+            let _ = (&*log).write_all(kept.as_bytes());
             line.clear();
         }
     });

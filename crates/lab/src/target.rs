@@ -43,7 +43,8 @@ impl ReadyTarget {
         let load = match target.whose.lifecycle() {
             None => preflight(&wish)?,
             Some(lifecycle) => {
-                let server = managed.insert(ManagedServer::new(lifecycle.clone(), log));
+                let key = target.api_key.clone();
+                let server = managed.insert(ManagedServer::new(lifecycle.clone(), log, key));
                 let up = server.start().and_then(|()| come_up(server, &wish));
                 if up.is_err() {
                     // Its last words are in the error.

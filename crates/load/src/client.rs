@@ -5,7 +5,7 @@ use crate::{
     dialect::Api,
     exchange::{Exchange, Failed, Progress},
     live::Live,
-    target::Target,
+    target::{ApiKey, Target},
     tls::Tls,
 };
 use record::Failure;
@@ -61,6 +61,8 @@ pub(crate) struct Client {
     head: Vec<u8>,
     reader: RefCell<Reader>,
     live: Live,
+    /// What no words of a failure may show.
+    api_key: Option<ApiKey>,
 }
 
 /// A request to be sent.
@@ -90,6 +92,7 @@ impl Client {
             head: target.request_head(),
             reader: Reader::new(),
             live,
+            api_key: target.api_key.clone(),
         }
     }
 
@@ -111,7 +114,10 @@ impl Client {
         note: &mut CallNote,
     ) -> Result<(), Failed> {
         match within(call.limit, self.call_unlimited(link, call, exchange, note)).await {
-            Some(done) => done,
+            Some(done) => done.map_err(|failed| Failed {
+                words: ApiKey::hide(self.api_key.as_ref(), failed.words),
+                ..failed
+            }),
             None => {
                 // The answer may still come: this connection can carry no other request.
                 link.connection = None;

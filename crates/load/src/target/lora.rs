@@ -1,6 +1,6 @@
 //! Adapters that a running server loads and gives up: vLLM and SGLang.
 
-use super::{PreflightError, Target, preflight::block_on};
+use super::{ApiKey, PreflightError, Target, preflight::block_on};
 use crate::{dialect::server_words, fetch::fetch, workload::Adapter};
 use serde::Serialize;
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn ask(target: &Target, path: &str, named: &Named<'_>) -> Result<(), Prefl
             url: url(),
             adapter: named.lora_name.to_owned(),
             status,
-            words: server_words(&answer.body),
+            words: ApiKey::hide(target.api_key.as_ref(), server_words(&answer.body)),
         }),
     }
 }

@@ -1,6 +1,6 @@
 //! The list of models, and the choice of one.
 
-use super::{PreflightError, preflight::Wish};
+use super::{ApiKey, PreflightError, preflight::Wish};
 use crate::{
     connection::Endpoint,
     dialect::server_words,
@@ -107,7 +107,7 @@ pub(super) fn choose_model(wish: &Wish, answer: &Answer) -> Result<ModelCard, Pr
 
 fn no_list(wish: &Wish, answer: &Answer) -> PreflightError {
     let (url, status) = (wish.url.clone(), answer.status);
-    let words = server_words(&answer.body);
+    let words = ApiKey::hide(wish.api_key.as_ref(), server_words(&answer.body));
     match status {
         503 => PreflightError::Loading { url, words },
         401 | 403 => PreflightError::Unauthorized { url, status, words },

@@ -34,6 +34,9 @@ pub(crate) struct Load {
     /// The model to ask for [default: the first that the server names].
     #[arg(long)]
     pub(crate) model: Option<String>,
+    /// A file that holds the key that the server wants, in place of the variable OPENAI_API_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
     /// Concurrent users, each waiting for its answer before it asks again.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) users: Users,

@@ -180,6 +180,9 @@ pub(crate) struct Doctor {
     /// The server that is to be measured.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<BaseUrl>,
+    /// A file that holds the key that the server wants, in place of the variable OPENAI_API_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
     /// A path on the device that is to be measured.
     #[arg(long, value_name = "PATH", default_value = ".")]
     pub(crate) storage: PathBuf,

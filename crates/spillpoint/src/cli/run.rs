@@ -52,6 +52,9 @@ pub(crate) struct Target {
     /// The model to ask for [default: the first that the server names].
     #[arg(long, requires = "url")]
     pub(crate) model: Option<String>,
+    /// A file that holds the key that the server wants, in place of the variable OPENAI_API_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
     /// A file, or a folder of files, that holds the model; may be given more than once.
     #[arg(long, value_name = "PATH")]
     pub(crate) model_files: Vec<PathBuf>,
@@ -96,6 +99,7 @@ impl Run {
         let storage = self.target.storage.clone();
         Doctor {
             url: self.target.url.clone(),
+            api_key_file: self.target.api_key_file.clone(),
             storage: storage.unwrap_or_else(|| PathBuf::from(".")),
         }
     }

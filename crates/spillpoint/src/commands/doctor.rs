@@ -1,10 +1,11 @@
 //! `spillpoint doctor`: what would stop or spoil a run here, and the remedy.
 
+use super::api_key::api_key;
 use crate::{
     cli,
     exit::{Exit, Result},
 };
-use load::Wish;
+use load::{ApiKey, Wish};
 use probe::{
     Roots,
     doctor::{Finding, Judgement, examine, gather},
@@ -20,7 +21,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &cli::Doctor) -> Result {
     let mut findings = examine(&gather(&Roots::default(), &args.storage));
     if let Some(url) = &args.url {
-        findings.push(server(url)?);
+        let key = api_key(args.api_key_file.as_deref())?;
+        findings.push(server(url, key));
     }
     let mut out = io::stdout().lock();
     for finding in &findings {
@@ -42,11 +44,11 @@ pub(crate) fn run(args: &cli::Doctor) -> Result {
 }
 
 /// What the server says of itself, or why it can't be measured.
-fn server(url: &load::BaseUrl) -> Result<Finding> {
+fn server(url: &load::BaseUrl, api_key: Option<ApiKey>) -> Finding {
     let mut wish = Wish::new(url.clone());
-    wish.api_key = super::load::api_key()?;
+    wish.api_key = api_key;
     wish.timeout = ANSWER;
-    Ok(match load::preflight(&wish) {
+    match load::preflight(&wish) {
         Ok(target) => Finding {
             topic: "server",
             fact: format!("{url} serves {} over {}", target.model, target.api.name()),
@@ -59,5 +61,5 @@ fn server(url: &load::BaseUrl) -> Result<Finding> {
             judgement: Judgement::Stops,
             remedy: None,
         },
-    })
+    }
 }

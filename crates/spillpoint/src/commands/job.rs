@@ -1,6 +1,6 @@
 //! From what a person asked for to what the lab is to do.
 
-use super::{calibrate::cited, load::api_key, plan, restore::machine};
+use super::{api_key::api_key, calibrate::cited, plan, restore::machine};
 use crate::{
     cli, embedded,
     exit::{Exit, OrExit, Result},
@@ -8,6 +8,7 @@ use crate::{
 use ::plan::{Experiment, Overrides, TargetFile};
 use anyhow::{Context, anyhow};
 use lab::{Job, LoraTarget, Target, Whose};
+use load::ApiKey;
 use record::{Session, TargetKind};
 use std::{
     fs,
@@ -102,14 +103,14 @@ fn target(
             whose: Whose::Attached,
             url: url.clone(),
             model: args.model.clone(),
-            api_key: api_key()?,
+            api_key: api_key(args.api_key_file.as_deref())?,
             model_files: Vec::new(),
             adapters: None,
         },
         (None, Some(path)) => {
             let file = target_file(path)?;
             (from_file.api, from_file.storage) = (file.api, file.storage.clone());
-            of_file(file, path)?
+            of_file(file, path, api_key(args.api_key_file.as_deref())?)?
         }
         (None, None) => embedded::target(experiment, results)?,
     };
@@ -132,13 +133,24 @@ fn target_file(path: &Path) -> Result<TargetFile> {
         .or_usage()
 }
 
-fn of_file(file: TargetFile, path: &Path) -> Result<Target> {
+fn of_file(file: TargetFile, path: &Path, api_key: Option<ApiKey>) -> Result<Target> {
+    let words = file.lifecycle.iter().flat_map(|lifecycle| &lifecycle.start);
+    if let Some(key) = &api_key
+        && words.into_iter().any(|word| key.is_in(word))
+    {
+        let error = anyhow!(
+            "{}: its start command holds the API key, which every user of this machine could read: \
+             give it to the server by its environment or a file",
+            path.display()
+        );
+        return Err(Exit::Usage(error));
+    }
     let url = file.url.parse::<load::BaseUrl>();
     Ok(Target {
         whose: file.lifecycle.map_or(Whose::Attached, Whose::Managed),
         url: url.with_context(|| path.display().to_string()).or_usage()?,
         model: file.model,
-        api_key: api_key()?,
+        api_key,
         model_files: file.model_files,
         adapters: None,
     })

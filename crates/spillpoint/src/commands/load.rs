@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, anyhow};
 use clock::SessionClock;
 use load::{
-    Adapters, Api, ApiKey, LengthModel, Live, OpenLoop, Phase, Source, Stop, Target, Texts, Timing,
+    Adapters, Api, LengthModel, Live, OpenLoop, Phase, Source, Stop, Target, Texts, Timing,
     Tokenizer, Trace, Wish, Workload,
 };
 use record::{Distribution, Summary};
@@ -71,26 +71,13 @@ fn find(args: &cli::Load) -> Result<Target> {
     let mut wish = Wish::new(args.url.clone());
     wish.model = args.model.clone();
     wish.ca_file = args.ca_file.clone();
-    wish.api_key = api_key()?;
+    wish.api_key = super::api_key::api_key(args.api_key_file.as_deref())?;
     wish.api = match args.workload.api {
         None | Some(cli::Api::Auto) => None,
         Some(cli::Api::Completions) => Some(Api::Completions),
         Some(cli::Api::Chat) => Some(Api::Chat),
     };
     load::preflight(&wish).or_usage()
-}
-
-/// The key that the server wants, if it is set: never an argument, which any user could read.
-pub(crate) fn api_key() -> Result<Option<ApiKey>> {
-    match std::env::var("OPENAI_API_KEY") {
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Ok(key) if key.is_empty() => Ok(None),
-        Ok(key) => ApiKey::new(key)
-            .context("OPENAI_API_KEY holds what can't be sent: use printable ASCII alone")
-            .or_usage()
-            .map(Some),
-        Err(error) => Err(error).context("OPENAI_API_KEY").or_usage(),
-    }
 }
 
 fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod analyze;
+mod api_key;
 mod calibrate;
 mod compare;
 mod doctor;

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     HangsMidStream,
     /// Answers every third with 500.
     FailsAThird,
+    /// The same, and repeats the key that it was sent.
+    RepeatsTheKey,
 }
 
 /// A request of a run asks for so many tokens; those before the runs for fewer.
@@ -42,7 +44,11 @@ pub(crate) fn start(fault: Fault) -> String {
 
 /// Answers one request, and closes the connection.
 fn answer(mut stream: TcpStream, fault: Fault, asked: &AtomicU64) -> std::io::Result<()> {
-    let (path, body) = request(&stream)?;
+    let Asked {
+        path,
+        body,
+        authorization,
+    } = request(&stream)?;
     match path.as_str() {
         "/v1/models" => {
             let list = r#"{"object":"list","data":[{"id":"mock","object":"model"}]}"#;
@@ -60,7 +66,11 @@ fn answer(mut stream: TcpStream, fault: Fault, asked: &AtomicU64) -> std::io::Re
                     let words = r#"{"error":{"message":"out of adapters","code":500}}"#;
                     whole(&mut stream, "500 Internal Server Error", words)
                 }
-                Fault::FailsAThird => all(&mut stream, TOKENS),
+                Fault::RepeatsTheKey if number.is_multiple_of(3) => {
+                    let words = format!(r#"{{"error":{{"message":"{authorization} is tired"}}}}"#);
+                    whole(&mut stream, "500 Internal Server Error", &words)
+                }
+                Fault::FailsAThird | Fault::RepeatsTheKey => all(&mut stream, TOKENS),
             }
         }
         "/v1/completions" => all(&mut stream, 1),
@@ -68,9 +78,16 @@ fn answer(mut stream: TcpStream, fault: Fault, asked: &AtomicU64) -> std::io::Re
     }
 }
 
-fn request(stream: &TcpStream) -> std::io::Result<(String, String)> {
+#[derive(Default)]
+struct Asked {
+    path: String,
+    body: String,
+    authorization: String,
+}
+
+fn request(stream: &TcpStream) -> std::io::Result<Asked> {
     let mut reader = BufReader::new(stream);
-    let (mut path, mut length) = (String::new(), 0);
+    let (mut asked, mut length) = (Asked::default(), 0);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -78,17 +95,21 @@ fn request(stream: &TcpStream) -> std::io::Result<(String, String)> {
         if line.is_empty() {
             break;
         }
-        if path.is_empty() {
-            path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        if asked.path.is_empty() {
+            asked.path = line.split(' ').nth(1).unwrap_or_default().to_owned();
         }
         let header = line.to_ascii_lowercase();
+        if let Some(value) = header.strip_prefix("authorization: ") {
+            asked.authorization = value.to_owned();
+        }
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok((path, String::from_utf8_lossy(&body).into_owned()))
+    asked.body = String::from_utf8_lossy(&body).into_owned();
+    Ok(asked)
 }
 
 fn whole(stream: &mut TcpStream, status: &str, body: &str) -> std::io::Result<()> {

@@ -16,4 +16,5 @@ mod llama_server;
 mod load;
 mod neighbour;
 mod prepare;
+mod secrets;
 mod sweep;
