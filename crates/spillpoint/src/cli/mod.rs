@@ -59,6 +59,17 @@ pub(crate) enum Command {
     /// List, show or check plans.
     #[command(subcommand)]
     Plan(Plan),
+    /// Write the man pages, one for each command, into a folder.
+    Manual {
+        /// The folder; made if it is not there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, clap::Args)]

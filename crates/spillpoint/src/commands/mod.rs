@@ -10,6 +10,7 @@ mod export;
 mod import;
 mod job;
 mod load;
+mod manual;
 mod plan;
 mod restore;
 mod run;
@@ -38,6 +39,8 @@ pub(crate) fn dispatch(args: Args) -> Exit {
         Command::Doctor(args) => doctor::run(&args),
         Command::Restore => restore::run(),
         Command::Plan(command) => plan::run(command),
+        Command::Manual { folder } => manual::pages(&folder),
+        Command::Completions { shell } => manual::completions(shell),
     };
     end.unwrap_or_else(|early| early)
 }

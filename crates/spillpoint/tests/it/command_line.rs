@@ -87,3 +87,46 @@ fn results_that_cannot_be_written_are_told_before_the_engine_starts() {
     let refused = place.run(&args).ended(2).err();
     assert!(refused.contains("--results"), "{refused}");
 }
+
+#[test]
+fn every_command_has_a_man_page_and_is_completed() {
+    let place = Workplace::new();
+    place.run(&["manual", "man"]).ended(0);
+    let help = place.run(&["--help"]).ended(0).out();
+    let commands = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"));
+    let commands = commands.skip(1).take_while(|line| !line.is_empty());
+    // A command's line is indented by two; what goes on in a further line, by more.
+    let named = commands.filter(|line| !line[2..].starts_with(' '));
+    let names: Vec<_> = named
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(
+        names.contains(&"run") && names.contains(&"completions"),
+        "{names:?}"
+    );
+    let completed = place.run(&["completions", "bash"]).ended(0).out();
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let page = fs::read_to_string(place.path(&format!("man/spillpoint-{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+        assert!(completed.contains(&format!("spillpoint,{name})")), "{name}");
+    }
+    assert!(
+        !completed.contains("truth"),
+        "what is hidden is not offered"
+    );
+    // Bash itself reads it, and completes an option with it.
+    fs::write(place.path("completions"), completed).unwrap();
+    let script = "source completions; COMP_WORDS=(spillpoint run --sto); COMP_CWORD=2; \
+                  _spillpoint spillpoint --sto run; echo ${COMPREPLY[@]}";
+    let mut bash = std::process::Command::new("bash");
+    let asked = bash
+        .args(["-c", script])
+        .current_dir(place.path(""))
+        .output();
+    assert_eq!(
+        String::from_utf8(asked.unwrap().stdout).unwrap(),
+        "--storage\n"
+    );
+}
