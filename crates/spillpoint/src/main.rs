@@ -9,6 +9,7 @@ mod commands;
 mod embedded;
 mod exit;
 mod interrupt;
+mod privilege;
 mod progress;
 mod sparkline;
 

@@ -21,10 +21,14 @@ pub(crate) use calibrate::TRUTH_SERVER;
 use crate::{
     cli::{Args, Command},
     exit::Exit,
+    privilege,
 };
 
 /// Does what was asked.
 pub(crate) fn dispatch(args: Args) -> Exit {
+    if let Err(error) = privilege::reduce_for(&args.command) {
+        return Exit::Failed(error);
+    }
     let end = match args.command {
         Command::Run(args) => run::run(args),
         Command::Analyze(args) => analyze::run(&args),

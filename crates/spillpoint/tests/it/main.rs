@@ -16,5 +16,6 @@ mod llama_server;
 mod load;
 mod neighbour;
 mod prepare;
+mod privilege;
 mod secrets;
 mod sweep;
