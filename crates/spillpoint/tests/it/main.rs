@@ -6,6 +6,7 @@ mod attached;
 mod bad_server;
 mod big_model;
 mod command_line;
+mod containers;
 mod experiments;
 mod faults;
 mod harness;
