@@ -10,7 +10,7 @@
 mod aiperf;
 mod distribution;
 mod guidellm;
-mod parquet_file;
+mod parquet;
 mod vllm;
 
 use clock::SessionNs;
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `requests.parquet`, `tokens.parquet` and `telemetry.parquet`: all runs, units in the
-    /// fields' metadata.
+    /// The tables `runs`, `requests`, `tokens` and `telemetry`, partitioned by host and date, units in
+    /// the fields' metadata.
     Parquet,
     /// A folder a run with aiperf's `profile_export.jsonl`.
     Aiperf,
@@ -51,7 +51,7 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
         /// Its answer.
-        source: parquet::errors::ParquetError,
+        source: ::parquet::errors::ParquetError,
     },
 }
 
@@ -98,7 +98,7 @@ pub fn export(
         });
     }
     match format {
-        Format::Parquet => parquet_file::write(&runs, folder),
+        Format::Parquet => parquet::write(session, &runs, folder),
         Format::Aiperf => aiperf::write(session, &runs, folder),
         Format::Vllm => vllm::write(session, &runs, folder),
         Format::Guidellm => guidellm::write(session, &runs, folder),

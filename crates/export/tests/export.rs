@@ -43,18 +43,22 @@ fn rows(session: &Session) -> usize {
 #[test]
 fn parquet_holds_every_row_with_its_unit() {
     let (session, _root, files) = exported(Format::Parquet, "parquet");
-    let names: Vec<&str> = files
-        .iter()
-        .map(|it| it.file_name().unwrap().to_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        ["requests.parquet", "tokens.parquet", "telemetry.parquet"]
-    );
+    let tables = ["runs", "requests", "tokens", "telemetry"];
+    let date = "host=spark/date=2026-11-24";
+    let name = format!("{}.parquet", session.manifest.session);
+    for (file, table) in files.iter().zip(tables) {
+        let place = Path::new("parquet").join(table).join(date).join(&name);
+        assert!(
+            file.ends_with(&place),
+            "{} is no {}",
+            file.display(),
+            place.display()
+        );
+    }
     let open = |index: usize| {
         ParquetRecordBatchReaderBuilder::try_new(File::open(&files[index]).unwrap()).unwrap()
     };
-    let requests = open(0);
+    let requests = open(1);
     let ttft = requests
         .schema()
         .field_with_name("ttft_ms")
@@ -67,7 +71,7 @@ fn parquet_holds_every_row_with_its_unit() {
         .map(|batch| batch.unwrap().num_rows())
         .sum();
     assert_eq!(read, rows(&session));
-    let telemetry = open(2);
+    let telemetry = open(3);
     let psi = telemetry
         .schema()
         .field_with_name("psi_io_some_us")

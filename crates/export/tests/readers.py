@@ -34,8 +34,8 @@ def parquet(folder):
     import pandas
     import pyarrow.parquet
 
-    requests = pandas.read_parquet(folder / "requests.parquet")
-    path = str(folder / "requests.parquet")
+    requests = pandas.read_parquet(folder / "requests")
+    [path] = map(str, folder.glob("requests/host=spark/date=*/*.parquet"))
     counted = duckdb.sql(
         f"select outcome, count(*) as n, median(ttft_ms) as ttft from '{path}' group by outcome"
     ).df()
@@ -43,18 +43,46 @@ def parquet(folder):
     for row in counted.itertuples():
         assert row.n == by_pandas.size()[row.outcome]
         close(row.ttft, by_pandas["ttft_ms"].median()[row.outcome], "median ttft")
-    schema = pyarrow.parquet.read_schema(folder / "requests.parquet")
+    schema = pyarrow.parquet.read_schema(path)
     assert schema.field("ttft_ms").metadata[b"unit"] == b"ms"
     # A request that failed has no end-to-end latency: null, not 0.
     assert requests.loc[requests.outcome != "ok", "e2e_ms"].isna().all()
-    tokens = str(folder / "tokens.parquet")
+    [tokens] = map(str, folder.glob("tokens/host=spark/date=*/*.parquet"))
     alone = duckdb.sql(
         f"select count(*) from '{tokens}' t anti join '{path}' r using (run, request)"
     ).fetchall()
     assert alone == [(0,)], f"{alone} chunks without a request"
-    telemetry = pandas.read_parquet(folder / "telemetry.parquet")
+    telemetry = pandas.read_parquet(folder / "telemetry")
     assert len(telemetry) > 0 and telemetry["t_ns"].dtype == "int64"
     return requests
+
+
+def lab(folder, requests):
+    """Three hosts' sessions, read in place as one table, by host and by date."""
+    import duckdb
+
+    def table(name):
+        files = f"{folder}/{name}/**/*.parquet"
+        return f"read_parquet('{files}', hive_partitioning = true, union_by_name = true)"
+
+    by_host = duckdb.sql(
+        f"""
+        select host, date, count(*) as n, median(ttft_ms) as ttft, min(sent_utc) as first,
+               any_value(device_model) as device_model
+        from {table("requests")} as requests join {table("runs")} as runs using (host, date, session, run)
+        group by all order by host
+        """
+    ).df()
+    assert list(by_host.host) == ["spark", "spark-2", "spark-3"], by_host
+    days = [str(date)[:10] for date in by_host.date]
+    assert days[0] == days[1] < days[2], days
+    assert (by_host.n == len(requests)).all(), by_host
+    for row in by_host.itertuples():
+        close(row.ttft, requests.ttft_ms.median(), "median ttft")
+        # The day of the partition is the day in UTC of what it holds.
+        assert str(row.first)[:10] == str(row.date)[:10], row
+    one = duckdb.sql(f"select count(*) from {table('telemetry')} where host = 'spark-3'").fetchall()
+    assert one[0][0] > 0
 
 
 def aiperf(folder, requests):
@@ -144,6 +172,7 @@ def alike(found, wanted, name):
 
 def main(root):
     requests = parquet(root / "parquet")
+    lab(root / "lab", requests)
     aiperf(root / "aiperf", requests)
     vllm(root / "vllm", requests)
     guidellm(root / "guidellm", requests)

@@ -20,7 +20,7 @@ fn the_tools_own_readers_accept_the_exports() {
         cores: 2,
         ..Scenario::default()
     };
-    let session = scenario.write(root.path());
+    let mut session = scenario.write(root.path());
     let exports = root.path().join("exports");
     for (format, name) in [
         (Format::Parquet, "parquet"),
@@ -30,6 +30,12 @@ fn the_tools_own_readers_accept_the_exports() {
     ] {
         let files = export(&session, format, &exports.join(name)).unwrap();
         assert!(!files.is_empty(), "{name}");
+    }
+    // A lab: the same from two more machines, one of them a day later, into one folder.
+    for (host, days) in [("spark", 0), ("spark-2", 0), ("spark-3", 1)] {
+        session.manifest.host.hostname = host.to_owned();
+        session.manifest.clock.utc_ns += days * 86_400_000_000_000;
+        export(&session, Format::Parquet, &exports.join("lab")).unwrap();
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers.py");
     let output = Command::new(python)

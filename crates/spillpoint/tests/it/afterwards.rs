@@ -30,7 +30,7 @@ fn two_sessions_are_compared_and_one_is_exported() {
         .out();
     assert!(told.contains("TTFT"), "{told}");
     for (form, file) in [
-        ("parquet", "requests.parquet"),
+        ("parquet", "parquet/requests/host="),
         ("vllm", ""),
         ("aiperf", ""),
         ("guidellm", ""),
