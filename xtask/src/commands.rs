@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -28,6 +29,14 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("{command:?} ended with {status}");
     }
     Ok(())
+}
+
+/// The file in a folder that holds no other.
+pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let files = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut files = files.filter(|path| path.is_file());
+    files.next().context("nothing was fetched")
 }
 
 /// Says a line to the one who runs a chore.

@@ -3,9 +3,13 @@
 //! Nothing of the product lives here: this program fetches what the tests need, runs cargo, and
 //! runs the benches.
 
+mod backports;
 mod bench;
 mod commands;
+mod cross;
 mod llama_server;
+mod release;
+mod supply;
 mod test;
 mod tools;
 mod venv;
@@ -27,6 +31,12 @@ enum Chore {
     Test(test::Args),
     /// Measure speed, memory and accuracy of one part.
     Bench(bench::Args),
+    /// Build for aarch64, and run its tests there, emulated.
+    Cross(cross::Args),
+    /// Check what the binary is made of: licences, sources, unused crates, the oldest Rust.
+    Supply(supply::Args),
+    /// Build the release, the same bytes wherever it is built.
+    Release(release::Args),
     /// Serve a small real model with llama.cpp, for trying Spillpoint by hand.
     LlamaServer(llama_server::Args),
 }
@@ -35,6 +45,9 @@ fn main() -> Result<()> {
     match Args::parse().chore {
         Chore::Test(args) => test::run_tests(args),
         Chore::Bench(args) => bench::bench(args),
+        Chore::Cross(args) => cross::cross(&args),
+        Chore::Supply(args) => supply::supply(&args),
+        Chore::Release(args) => release::release(&args),
         Chore::LlamaServer(args) => llama_server::serve(args),
     }
 }

@@ -3,21 +3,17 @@
 //! They are installed where that is possible (Debian, root) and the tests that need them are left
 //! out, with a word, where it is not.
 
-use crate::commands::{root, run, tell};
+use crate::commands::{only_file, root, run, tell};
 use anyhow::{Context, Result, bail};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
-/// A program that a test needs, and its package.
-struct Tool {
+/// A program that a chore needs, and its package.
+pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
 }
 
-const fn tool(program: &'static str, package: &'static str) -> Tool {
+pub(crate) const fn tool(program: &'static str, package: &'static str) -> Tool {
     Tool { program, package }
 }
 
@@ -60,7 +56,7 @@ impl Tools {
 
 /// Debian's installer, its lists fetched once.
 #[derive(Default)]
-struct Apt {
+pub(crate) struct Apt {
     updated: bool,
 }
 
@@ -75,7 +71,8 @@ impl Apt {
         }
     }
 
-    fn install(&mut self, tools: &[Tool]) -> Result<()> {
+    /// Installs those that are missing.
+    pub(crate) fn install(&mut self, tools: &[Tool]) -> Result<()> {
         let missing: Vec<_> = tools
             .iter()
             .filter(|tool| !is_there(tool.program))
@@ -155,13 +152,6 @@ fn kernel_package() -> Result<String> {
         .find_map(|line| line.trim().strip_prefix("Depends: linux-image-"))
         .map(|version| format!("linux-image-{version}"))
         .context("Debian's archive names no kernel")
-}
-
-fn only_file(folder: &Path) -> Result<PathBuf> {
-    let entry = fs::read_dir(folder)?
-        .next()
-        .context("nothing was fetched")?;
-    Ok(entry?.path())
 }
 
 fn is_there(program: &str) -> bool {

@@ -1,0 +1,92 @@
+//! `cargo xtask supply`: what the binary is made of.
+
+use crate::commands::{cargo, root, run, tell};
+use anyhow::{Context, Result};
+use std::{path::PathBuf, process::Command};
+
+/// The tools, in the versions that are known to work, kept beside the tests' real server.
+const TOOLS: &[(&str, &str)] = &[
+    ("cargo-deny", "0.20.2"),
+    ("cargo-machete", "0.9.2"),
+    ("cargo-cyclonedx", "0.5.9"),
+];
+
+/// Check the dependencies' licences, sources and use, and the oldest Rust that is promised.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write a bill of materials (CycloneDX, JSON) beside each crate of a binary.
+    #[arg(long)]
+    sbom: bool,
+}
+
+pub(crate) fn supply(args: &Args) -> Result<()> {
+    for (name, version) in TOOLS {
+        install(name, version)?;
+    }
+    oldest_rust()?;
+    deny()?;
+    run(tool("cargo-machete").current_dir(root()))?;
+    if args.sbom {
+        let mut sbom = tool("cargo-cyclonedx");
+        sbom.args(["cyclonedx", "--format", "json", "--describe", "binaries"]);
+        run(sbom.current_dir(root()))?;
+    }
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    root().join(".realserver/tools")
+}
+
+fn tool(name: &str) -> Command {
+    Command::new(folder().join("bin").join(name))
+}
+
+/// Does nothing where that version is there.
+fn install(name: &str, version: &str) -> Result<()> {
+    let mut install = cargo();
+    install
+        .args(["install", "--quiet", "--locked", name, "--version", version])
+        .arg("--root")
+        .arg(folder())
+        // They run for seconds: optimising them takes minutes.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    run(&mut install)
+}
+
+/// Licences, bans and sources always; advisories where their database can be had.
+fn deny() -> Result<()> {
+    let check = |what: &[&str]| {
+        let mut deny = tool("cargo-deny");
+        deny.args(["--workspace", "--locked", "check", "--hide-inclusion-graph"]);
+        run(deny.args(what).current_dir(root()))
+    };
+    check(&["licenses", "bans", "sources"])?;
+    let mut fetch = tool("cargo-deny");
+    match run(fetch.args(["fetch", "db"]).current_dir(root())) {
+        Ok(()) => check(&["advisories"]),
+        Err(error) => {
+            tell(&format!("left out: known vulnerabilities: {error:#}"));
+            Ok(())
+        }
+    }
+}
+
+/// The workspace compiles with the version that `rust-version` promises.
+fn oldest_rust() -> Result<()> {
+    let promised = env!("CARGO_PKG_RUST_VERSION");
+    let said = Command::new("rustc").arg("--version").output();
+    let said = String::from_utf8(said.context("cannot start rustc")?.stdout)?;
+    let ours = said.split(' ').nth(1).unwrap_or_default();
+    if ours.starts_with(&format!("{promised}.")) {
+        // Every build and test is made by it.
+        return Ok(());
+    }
+    let toolchain = format!("+{promised}");
+    let check = ["check", "--workspace", "--locked", "--all-targets"];
+    let mut rustup = Command::new("cargo");
+    run(rustup.arg(toolchain).args(check).current_dir(root()))
+        .with_context(|| format!("rust-version says {promised}, and that can't build it"))
+}
