@@ -52,11 +52,11 @@ pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<En
     let _lock = TargetLock::take(&job.target.url)?;
     put_back_what_was_left(job, observer);
     // Dropped on an error: that puts everything back too.
-    let mut preparation = Preparation::make(&job.plan.prepare, &job.machine)?;
+    let mut preparation = Preparation::make(&job.plan, &job.machine)?;
     for left_out in preparation.left_out() {
         observer(Event::Warning(left_out));
     }
-    let ended = measure_all(job, &roots, cache, &preparation, stop, observer)?;
+    let ended = measure_all(job, &roots, cache, &mut preparation, stop, observer)?;
     let undone = preparation.undo()?;
     tell_failed(&undone, observer);
     Ok(ended)
@@ -91,7 +91,7 @@ fn measure_all(
     job: &Job,
     roots: &Roots,
     cache: Option<ModelCache>,
-    preparation: &Preparation,
+    preparation: &mut Preparation,
     stop: &Stop,
     observer: &mut dyn FnMut(Event),
 ) -> Result<Ended, LabError> {
@@ -100,8 +100,8 @@ fn measure_all(
         mut target,
         clock,
     } = match &job.resume {
-        None => begin(job, roots, preparation)?,
-        Some(path) => resume(job, path, roots, preparation)?,
+        None => begin(job, roots, preparation, stop, observer)?,
+        Some(path) => resume(job, path, roots, preparation, stop, observer)?,
     };
     if let Some(server) = &mut target.managed {
         server.move_log(&session.dir.path().join("server.log"));
@@ -164,10 +164,17 @@ fn checked(job: &Job) -> Result<Option<ModelCache>, LabError> {
     ModelCache::open(&job.target.model_files).map(Some)
 }
 
-fn begin(job: &Job, roots: &Roots, preparation: &Preparation) -> Result<Begun, LabError> {
+fn begin(
+    job: &Job,
+    roots: &Roots,
+    preparation: &mut Preparation,
+    stop: &Stop,
+    observer: &mut dyn FnMut(Event),
+) -> Result<Begun, LabError> {
     let results = place::results_folder(&job.results)?;
     neighbour::check(&job.plan, &results)?;
     let device = place::device_under_test(job, roots, &results)?;
+    precondition(job, preparation, &device, &results, roots, stop, observer)?;
     let host = host::facts(roots);
     let clock = SessionClock::start();
     let name = place::session_name(&job.plan, &host.hostname);
@@ -188,7 +195,9 @@ fn resume(
     job: &Job,
     path: &Path,
     roots: &Roots,
-    preparation: &Preparation,
+    preparation: &mut Preparation,
+    stop: &Stop,
+    observer: &mut dyn FnMut(Event),
 ) -> Result<Begun, LabError> {
     let refuse = |why| LabError::Resume {
         path: path.to_owned(),
@@ -207,6 +216,16 @@ fn resume(
         ));
     }
     neighbour::check(&job.plan, session.dir.path())?;
+    let device = &session.manifest.device;
+    precondition(
+        job,
+        preparation,
+        device,
+        &job.results,
+        roots,
+        stop,
+        observer,
+    )?;
     session.manifest.prepared = preparation.done.clone();
     let clock = SessionClock::from_t0(session.manifest.t0_mono_ns);
     let target = resolve(job, roots, session.dir.path(), "resumed")?;
@@ -220,6 +239,24 @@ fn resume(
         target,
         clock,
     })
+}
+
+/// The step of the preparation that needs to know the device.
+fn precondition(
+    job: &Job,
+    preparation: &mut Preparation,
+    device: &DeviceUnderTest,
+    results: &Path,
+    roots: &Roots,
+    stop: &Stop,
+    observer: &mut dyn FnMut(Event),
+) -> Result<(), LabError> {
+    let told = preparation.left_out().count();
+    preparation.precondition(&job.plan, device, results, roots, stop)?;
+    for left_out in preparation.left_out().skip(told) {
+        observer(Event::Warning(left_out));
+    }
+    Ok(())
 }
 
 fn resolve(job: &Job, roots: &Roots, folder: &Path, name: &str) -> Result<ReadyTarget, LabError> {

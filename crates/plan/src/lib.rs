@@ -25,7 +25,9 @@ pub use arm::{AdapterUse, Arm, CacheState};
 pub use builtin::{BUILTIN, Builtin};
 pub use error::PlanError;
 pub use neighbour::{BlockKib, Depth, FileMib, Neighbour, Pattern, RateMib};
-pub use prepare::{Governor, HugePages, Prepare, Settle};
+pub use prepare::{
+    Governor, HugePages, Precondition, PreconditionMib, Prepare, Settle, TimerPattern,
+};
 pub use schedule::RunSpec;
 pub use target::{Lifecycle, TargetFile};
 pub use values::{

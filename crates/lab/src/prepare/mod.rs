@@ -1,17 +1,22 @@
 //! What is done to the machine before a session, and undone after.
 //!
-//! The path of a change: the plan's `[prepare]` → the settings it wants ([`setting`], pure) → a line
-//! in the journal, synced → the change → the line undone, by the session's end, by the next
-//! session's start, or by `spillpoint restore`.
+//! The path of a change: the plan's `[prepare]` → what it wants changed ([`setting`], [`timers`],
+//! [`swap`], [`precondition`]) → a line in the journal, synced → the change → the line undone
+//! ([`change`]), by the session's end, by the next session's start, or by `spillpoint restore`.
 
+mod change;
 mod journal;
+mod precondition;
 mod setting;
 pub(crate) mod settle;
+mod swap;
+mod timers;
 
 use crate::LabError;
+use change::Change;
+pub use change::{How, Undone};
 use journal::Journal;
-pub use journal::{How, Undone};
-use plan::Prepare;
+use plan::{Plan, Prepare};
 use record::{PrepareOutcome, Prepared};
 use setting::Setting;
 use std::{fs, io, path::PathBuf};
@@ -49,7 +54,7 @@ pub fn restore(machine: &Machine) -> Result<Vec<Undone>, LabError> {
     let Some(state) = &machine.state else {
         return Ok(Vec::new());
     };
-    match Journal::open_left(state, machine.boot_id())? {
+    match Journal::open_left(state, machine)? {
         Some(mut journal) => journal.undo(),
         None => Ok(Vec::new()),
     }
@@ -65,29 +70,28 @@ pub(crate) struct Preparation {
 }
 
 impl Preparation {
-    /// Changes what the plan wants changed.
-    pub(crate) fn make(prepare: &Prepare, machine: &Machine) -> Result<Self, LabError> {
+    /// Changes what the plan wants changed, but for what the device under test decides: see
+    /// [`Self::precondition`].
+    pub(crate) fn make(plan: &Plan, machine: &Machine) -> Result<Self, LabError> {
+        let prepare = &plan.prepare;
         let mut made = Self {
             machine: machine.clone(),
             journal: None,
             done: Vec::new(),
             drops_caches: false,
         };
-        let policies = machine.cpu_policies();
-        if prepare.governor.is_some() && policies.is_empty() {
-            made.skip("governor", "this machine has no CPU frequency policies");
+        made.set(prepare)?;
+        if !prepare.stop_timers.is_empty() {
+            made.stop_timers(&prepare.stop_timers)?;
         }
-        for setting in setting::wanted(prepare, &machine.root, &policies) {
-            let prepared = made.change(&setting)?;
-            made.done.push(prepared);
+        if prepare.swap_off {
+            made.switch_swap_off(plan.watchdog.mem_available_mib_min)?;
         }
         if prepare.drop_caches {
             made.try_drop_caches();
         }
-        match made.first_skipped() {
-            Some(refusal) if prepare.required => Err(refusal),
-            _ => Ok(made),
-        }
+        made.refuse_what_is_required(prepare)?;
+        Ok(made)
     }
 
     /// Puts everything back.
@@ -114,14 +118,19 @@ impl Preparation {
         })
     }
 
-    fn first_skipped(&self) -> Option<LabError> {
-        self.done.iter().find_map(|it| match &it.outcome {
+    /// Where the plan requires its preparation, what was left out is an error.
+    fn refuse_what_is_required(&self, prepare: &Prepare) -> Result<(), LabError> {
+        let refused = self.done.iter().find_map(|it| match &it.outcome {
             PrepareOutcome::Skipped(why) => Some(LabError::NotPrepared {
                 what: it.what.clone(),
                 why: why.clone(),
             }),
             PrepareOutcome::Done | PrepareOutcome::AsWanted => None,
-        })
+        });
+        match refused {
+            Some(refused) if prepare.required => Err(refused),
+            _ => Ok(()),
+        }
     }
 
     fn skip(&mut self, what: &str, why: &str) {
@@ -133,7 +142,21 @@ impl Preparation {
         });
     }
 
-    fn change(&mut self, setting: &Setting) -> Result<Prepared, LabError> {
+    fn set(&mut self, prepare: &Prepare) -> Result<(), LabError> {
+        let policies = self.machine.cpu_policies();
+        if prepare.governor.is_some() && policies.is_empty() {
+            self.skip("governor", "this machine has no CPU frequency policies");
+        }
+        for setting in setting::wanted(prepare, &self.machine.root, &policies) {
+            if let Some(prepared) = self.change(&setting)? {
+                self.done.push(prepared);
+            }
+        }
+        Ok(())
+    }
+
+    /// None where it can't be noted, which is told.
+    fn change(&mut self, setting: &Setting) -> Result<Option<Prepared>, LabError> {
         let file = setting.file.display();
         let told = |before: &Option<String>, after: &Option<String>, outcome| Prepared {
             what: setting.what.clone(),
@@ -143,40 +166,48 @@ impl Preparation {
         };
         let skipped = |before, why| {
             let outcome = PrepareOutcome::Skipped(why);
-            Ok(told(&before, &before, outcome))
+            Ok(Some(told(&before, &before, outcome)))
         };
-        let before = match journal::read(&setting.file) {
+        let before = match change::read(&setting.file) {
             Ok(before) => Some(before),
             Err(error) => return skipped(None, format!("cannot read {file} ({error})")),
         };
         if before.as_ref() == Some(&setting.wanted) {
-            return Ok(told(&before, &before, PrepareOutcome::AsWanted));
+            return Ok(Some(told(&before, &before, PrepareOutcome::AsWanted)));
         }
         // Asked first, so that nothing is noted that may not be changed.
         if let Err(error) = fs::File::options().write(true).open(&setting.file) {
             return skipped(before, format!("cannot write {file} ({error})"));
         }
-        if self.machine.state.is_none() {
-            let why = "there is no folder to note its value in: set XDG_STATE_HOME".to_owned();
-            return skipped(before, why);
+        let change = Change::Setting {
+            file: setting.file.clone(),
+            before: before.clone().unwrap_or_default(),
+            after: setting.wanted.clone(),
+        };
+        if !self.note(&setting.what, &change)? {
+            return Ok(None);
         }
-        self.note(setting, before.as_deref().unwrap_or_default())?;
-        if let Err(error) = journal::write(&setting.file, &setting.wanted) {
+        if let Err(error) = change::write(&setting.file, &setting.wanted) {
             return skipped(before, format!("cannot write {file} ({error})"));
         }
-        let after = journal::read(&setting.file).ok();
-        Ok(told(&before, &after, PrepareOutcome::Done))
+        let after = change::read(&setting.file).ok();
+        Ok(Some(told(&before, &after, PrepareOutcome::Done)))
     }
 
-    fn note(&mut self, setting: &Setting, before: &str) -> Result<(), LabError> {
+    /// Writes a change down, before it is made. False where there is nowhere to write it: `what` is
+    /// left out then.
+    fn note(&mut self, what: &str, change: &Change) -> Result<bool, LabError> {
+        let Some(state) = &self.machine.state else {
+            let why = "there is no folder to note its value in: set XDG_STATE_HOME";
+            self.skip(what, why);
+            return Ok(false);
+        };
         let journal = match &mut self.journal {
             Some(journal) => journal,
-            none => {
-                let state = self.machine.state.clone().unwrap_or_default();
-                none.insert(Journal::open(&state, self.machine.boot_id())?)
-            }
+            none => none.insert(Journal::open(state, &self.machine)?),
         };
-        journal.note(&setting.file, before, &setting.wanted)
+        journal.note(change)?;
+        Ok(true)
     }
 
     /// Drops them once, to see whether it can be done before each run.
@@ -211,5 +242,5 @@ impl Drop for Preparation {
 fn drop_caches(machine: &Machine) -> io::Result<()> {
     // Dirty pages stay: they are written first.
     nix::unistd::sync();
-    journal::write(&setting::drop_caches(&machine.root), "3\n")
+    change::write(&setting::drop_caches(&machine.root), "3\n")
 }

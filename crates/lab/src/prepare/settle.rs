@@ -4,8 +4,10 @@ use load::Stop;
 use plan::Settle;
 use probe::{
     Roots,
-    parse::{self, BlockStat, CpuStat, CpuTicks},
+    parse::{self, BlockStat, CpuStat, UserHz},
+    rates::cpu_shares,
 };
+use record::CpuTimes;
 use std::{
     fs, thread,
     time::{Duration, Instant},
@@ -63,8 +65,8 @@ pub(crate) fn wait(settle: Settle, roots: &Roots, device: Option<&str>, stop: &S
         let now = (began.elapsed(), Counters::read(roots, device));
         if let (Some(before), Some(after)) = (&last.1, &now.1) {
             let seen = after.since(before, now.0.saturating_sub(last.0));
-            busy = Some(seen);
-            if quiet.look(last.0, now.0, seen) {
+            busy = seen.or(busy);
+            if seen.is_some_and(|seen| quiet.look(last.0, now.0, seen)) {
                 return Settled::After(now.0);
             }
         }
@@ -75,8 +77,7 @@ pub(crate) fn wait(settle: Settle, roots: &Roots, device: Option<&str>, stop: &S
 
 /// What the kernel has counted so far.
 struct Counters {
-    all: u64,
-    idle: u64,
+    cpu: CpuTimes,
     device_ms: Option<u64>,
 }
 
@@ -84,17 +85,6 @@ impl Counters {
     fn read(roots: &Roots, device: Option<&str>) -> Option<Self> {
         let mut cpu = CpuStat::default();
         parse::cpu_stat(&fs::read(roots.proc.join("stat")).ok()?, &mut cpu).ok()?;
-        let CpuTicks {
-            user,
-            nice,
-            system,
-            idle,
-            iowait,
-            irq,
-            softirq,
-            steal,
-            ..
-        } = cpu.total;
         let device_ms = device.and_then(|name| {
             let file = roots.sys.join("class/block").join(name).join("stat");
             let mut stat = BlockStat::default();
@@ -102,24 +92,23 @@ impl Counters {
             Some(stat.io_time_ms)
         });
         Some(Self {
-            all: user + nice + system + idle + iowait + irq + softirq + steal,
-            idle: idle + iowait,
+            cpu: cpu.total.times(UserHz::of_this_system()),
             device_ms,
         })
     }
 
-    fn since(&self, before: &Self, span: Duration) -> Busy {
-        let all = self.all.saturating_sub(before.all);
-        let idle = self.idle.saturating_sub(before.idle).min(all);
-        let share = |part: u64, whole: f64| 100.0 * part as f64 / whole.max(1.0);
-        Busy {
-            cpu_pct: share(all - idle, all as f64),
+    /// None where no CPU time was counted in between.
+    fn since(&self, before: &Self, span: Duration) -> Option<Busy> {
+        let cpu = cpu_shares(&before.cpu, &self.cpu)?;
+        let span_ms = span.as_secs_f64() * 1e3;
+        Some(Busy {
+            cpu_pct: 100.0 - cpu.idle_pct - cpu.iowait_pct,
             device_pct: self.device_ms.zip(before.device_ms).map(|(now, before)| {
                 // 32 bits of milliseconds, which wrap.
                 let busy = (now as u32).wrapping_sub(before as u32);
-                share(busy.into(), span.as_secs_f64() * 1e3).min(100.0)
+                (100.0 * f64::from(busy) / span_ms.max(1.0)).min(100.0)
             }),
-        }
+        })
     }
 }
 
@@ -163,18 +152,27 @@ mod tests {
     #[test]
     fn counters_tell_shares_also_when_they_wrap() {
         let before = Counters {
-            all: 1000,
-            idle: 900,
+            cpu: CpuTimes {
+                usr_ms: 100,
+                idle_ms: 900,
+                ..CpuTimes::default()
+            },
             device_ms: Some(u64::from(u32::MAX) - 49),
         };
         let after = Counters {
-            all: 1200,
-            idle: 1050,
+            cpu: CpuTimes {
+                usr_ms: 140,
+                sys_ms: 10,
+                iowait_ms: 50,
+                idle_ms: 1000,
+                ..CpuTimes::default()
+            },
             device_ms: Some(50),
         };
-        let busy = after.since(&before, seconds(1));
+        let busy = after.since(&before, seconds(1)).unwrap();
         assert_eq!(busy.cpu_pct, 25.0);
         assert_eq!(busy.device_pct, Some(10.0));
+        assert_eq!(before.since(&before, seconds(1)), None);
     }
 
     #[test]

@@ -345,6 +345,7 @@ mod tests {
             path: "/swap.img".into(),
             size_bytes: 1 << 34,
             used_bytes,
+            priority: -2,
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod settings;
 
-pub use settings::{Privileges, Settings, Swap, Tool, settings};
+pub use settings::{Privileges, Settings, Swap, Tool, settings, swaps};
 
 use crate::{
     Roots,

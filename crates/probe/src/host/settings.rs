@@ -5,7 +5,7 @@ use crate::{Roots, parse};
 use nix::unistd::geteuid;
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -47,6 +47,8 @@ pub struct Swap {
     pub size_bytes: u64,
     /// How much of it is used.
     pub used_bytes: u64,
+    /// Its priority; the kernel gives negative ones in the order in which swaps are switched on.
+    pub priority: i32,
 }
 
 /// What this process may do (capabilities(7)).
@@ -93,7 +95,7 @@ pub fn settings(roots: &Roots) -> Settings {
         // The file is there also where psi=0 forbids to read it.
         has_psi: fs::read(roots.proc.join("pressure/io")).is_ok(),
         has_cachestat: crate::page_cache::has_cachestat(),
-        swaps: swaps(&fs::read_to_string(roots.proc.join("swaps")).unwrap_or_default()),
+        swaps: swaps(roots).unwrap_or_default(),
         swappiness: vm("swappiness"),
         governors: governors(roots),
         clock_source: sys("devices/system/clocksource/clocksource0/current_clocksource"),
@@ -113,22 +115,29 @@ fn number(file: &Path) -> Option<u64> {
     parse::number(line(file)?.as_bytes())
 }
 
+/// Where memory is swapped to.
+pub fn swaps(roots: &Roots) -> io::Result<Vec<Swap>> {
+    fs::read(roots.proc.join("swaps")).map(|text| parsed_swaps(&text))
+}
+
 /// /proc/swaps: a header, then `path type size used priority`, in KiB.
-fn swaps(text: &str) -> Vec<Swap> {
-    let swap = |line: &str| {
-        let mut words = line.split_whitespace();
-        let path = PathBuf::from(words.next()?);
-        let mut bytes = |skip: usize| {
-            let kib = parse::number(words.nth(skip)?.as_bytes())?;
-            kib.checked_mul(1024)
-        };
+fn parsed_swaps(text: &[u8]) -> Vec<Swap> {
+    let swap = |line: &[u8]| {
+        let mut words = line
+            .split(|byte| byte.is_ascii_whitespace())
+            .filter(|word| !word.is_empty());
+        let path = parse::escaped_path(words.next()?);
+        let _type = words.next()?;
+        let mut bytes = || parse::number(words.next()?)?.checked_mul(1024);
         Some(Swap {
             path,
-            size_bytes: bytes(1)?,
-            used_bytes: bytes(0)?,
+            size_bytes: bytes()?,
+            used_bytes: bytes()?,
+            priority: std::str::from_utf8(words.next()?).ok()?.parse().ok()?,
         })
     };
-    text.lines().skip(1).filter_map(swap).collect()
+    let lines = text.split(|byte| *byte == b'\n').skip(1);
+    lines.filter_map(swap).collect()
 }
 
 /// The folders of the cores: `cpu0`, but not `cpufreq`.
@@ -224,17 +233,23 @@ mod tests {
 
     #[test]
     fn swap_files_and_their_use() {
-        let text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
-            /swap.img                               file\t\t16777212\t\t1024\t\t-2\n";
+        let text = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
+            /swap.img                               file\t\t16777212\t\t1024\t\t-2\n\
+            /my\\040swap file 1024 0 5\n";
+        let swap = |path: &str, size_kib: u64, used_bytes, priority| Swap {
+            path: path.into(),
+            size_bytes: size_kib * 1024,
+            used_bytes,
+            priority,
+        };
         assert_eq!(
-            swaps(text),
-            [Swap {
-                path: "/swap.img".into(),
-                size_bytes: 16_777_212 * 1024,
-                used_bytes: 1 << 20,
-            }]
+            parsed_swaps(text),
+            [
+                swap("/swap.img", 16_777_212, 1 << 20, -2),
+                swap("/my swap", 1024, 0, 5)
+            ]
         );
-        assert!(swaps("").is_empty());
+        assert!(parsed_swaps(b"").is_empty());
     }
 
     #[test]

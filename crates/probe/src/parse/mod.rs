@@ -18,6 +18,7 @@ pub use block::{BlockStat, Discards, DiskStats, Flushes, block_stat, diskstats};
 pub use cpu::{CoreTicks, CpuStat, CpuTicks, UserHz, cpu_stat};
 pub use cpuinfo::{CpuInfo, cpu_list, cpuinfo};
 pub use memory::{Meminfo, Vmstat, meminfo, vmstat};
+pub(crate) use mounts::escaped_path;
 pub use mounts::{DeviceId, Mount, mountinfo};
 pub use os_release::pretty_name;
 pub use pressure::{Pressure, pressure};

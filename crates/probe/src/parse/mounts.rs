@@ -57,11 +57,11 @@ pub fn mountinfo(text: &[u8]) -> Result<Vec<Mount>, ParseError> {
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut words = words(line);
     let device = DeviceId::parse(words.nth(2)?)?;
-    let point = path(words.nth(1)?);
+    let point = escaped_path(words.nth(1)?);
     let options = text(words.next()?);
     words.find(|&word| word == b"-")?;
     let file_system = text(words.next()?);
-    let source = path(words.next()?);
+    let source = escaped_path(words.next()?);
     // A mount without a source prints none, and the two last fields close up.
     let super_options = words.next().map(text).unwrap_or_default();
     Some(Mount {
@@ -74,7 +74,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
     })
 }
 
-fn path(word: &[u8]) -> PathBuf {
+/// A path as the kernel's lists escape it.
+pub(crate) fn escaped_path(word: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(unescape(word)))
 }
 

@@ -18,5 +18,6 @@ mod load;
 mod neighbour;
 mod prepare;
 mod privilege;
+mod quiet_machine;
 mod secrets;
 mod sweep;

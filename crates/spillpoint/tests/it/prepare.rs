@@ -35,10 +35,10 @@ const AS_FOUND: [&str; 4] = ["60", "madvise", "schedutil", "performance"];
 const PREPARED: [&str; 4] = ["10", "never", "performance", "performance"];
 
 /// A machine of files, and a plan that prepares it.
-struct Machine(Workplace);
+pub(crate) struct Machine(pub(crate) Workplace);
 
 impl Machine {
-    fn new(more: &str) -> Self {
+    pub(crate) fn new(more: &str) -> Self {
         let place = Workplace::new();
         let others = [
             ("proc/sys/vm/drop_caches", "0\n"),
@@ -64,19 +64,25 @@ impl Machine {
         })
     }
 
-    fn start(&self, args: &[&str]) -> Child {
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
         let mut command = self.0.command(args);
         command.env("SPILLPOINT_SETTINGS_ROOT", self.0.path("machine"));
+        // Programs of the test's own come first.
+        let bin = self.0.path("bin");
+        command.env(
+            "PATH",
+            format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", bin.display()),
+        );
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran(self.start(args).wait_with_output().unwrap())
     }
 
     /// A session that is being measured, on the machine as the plan wants it.
-    fn under_way(&self) -> Child {
+    pub(crate) fn under_way(&self) -> Child {
         let child = self.start(RUN);
         let session = wait_for("a session", || {
             Session::open(&self.0.path("results/latest")).ok()
@@ -87,12 +93,12 @@ impl Machine {
         child
     }
 
-    fn prepared(&self) -> Vec<Prepared> {
+    pub(crate) fn prepared(&self) -> Vec<Prepared> {
         self.0.latest().manifest.prepared
     }
 }
 
-const RUN: &[&str] = &[
+pub(crate) const RUN: &[&str] = &[
     "run",
     "my.toml",
     "--quick",
@@ -106,7 +112,7 @@ const RUN: &[&str] = &[
     "4",
 ];
 
-fn send(child: &Child, signal: Signal) {
+pub(crate) fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
 }
 
