@@ -9,6 +9,7 @@ mod commands;
 mod cross;
 mod llama_server;
 mod release;
+mod soak;
 mod supply;
 mod test;
 mod tools;
@@ -37,6 +38,8 @@ enum Chore {
     Supply(supply::Args),
     /// Build the release, the same bytes wherever it is built.
     Release(release::Args),
+    /// Run engine and load for a long time, and look for what grows.
+    Soak(soak::Args),
     /// Serve a small real model with llama.cpp, for trying Spillpoint by hand.
     LlamaServer(llama_server::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         Chore::Cross(args) => cross::cross(&args),
         Chore::Supply(args) => supply::supply(&args),
         Chore::Release(args) => release::release(&args),
+        Chore::Soak(args) => soak::soak(&args),
         Chore::LlamaServer(args) => llama_server::serve(args),
     }
 }
