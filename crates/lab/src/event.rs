@@ -1,11 +1,14 @@
 //! What the lab tells whoever watches.
 
+use plan::Estimate;
 use record::{Gate, RunId, RunState, Stage, TargetFacts};
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// How long it will take. Comes before anything starts.
+    Estimated(Estimate),
     /// The target answers, everything is checked, and the session's folder is made.
     Began {
         /// The session's folder.
@@ -14,8 +17,6 @@ pub enum Event {
         target: TargetFacts,
         /// How many runs there will be.
         runs: usize,
-        /// The time that they take at least.
-        shortest: Duration,
     },
     /// A run begins.
     RunBegan {

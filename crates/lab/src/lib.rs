@@ -12,11 +12,13 @@
 
 mod ceiling;
 mod error;
+mod estimate;
 mod event;
 mod gates;
 mod job;
 mod lock;
 mod measure;
+mod memory_back;
 mod model_cache;
 mod model_load;
 mod neighbour;
@@ -24,6 +26,7 @@ mod phase;
 mod place;
 mod prepare;
 mod run_log;
+mod seen;
 mod sensors;
 mod server;
 mod session;
@@ -32,8 +35,10 @@ mod target;
 mod watch;
 
 pub use error::LabError;
+pub use estimate::estimate;
 pub use event::{Event, Moment};
 pub use job::{Job, LoraTarget, Target, Whose};
 pub use load::Stop;
+pub use plan::Estimate;
 pub use prepare::{How, Machine, Undone, restore};
 pub use session::{Ended, run};

@@ -2,7 +2,8 @@
 
 use crate::{
     Event, LabError,
-    gates::{self, Seen},
+    gates::{self, KvPool, Seen},
+    memory_back,
     model_cache::ModelCache,
     model_load,
     neighbour::{Fio, NeighbourFile},
@@ -12,6 +13,7 @@ use crate::{
         settle::{self, Settled},
     },
     run_log::RunLog,
+    seen,
     sensors::{BlockTimes, Sensors},
     tally::Tally,
     target::ReadyTarget,
@@ -21,7 +23,9 @@ use clock::{ClockPair, MonoNs, SessionClock};
 use load::{LengthModel, Live, Phase, PhaseReport, Stop};
 use plan::{CacheState, Plan, RunSpec};
 use probe::{Roots, Sampled, Sampler};
-use record::{DeviceUnderTest, FORMAT, RecordError, RunDir, RunManifest, RunState, RunWriter};
+use record::{
+    DeviceUnderTest, FORMAT, RecordError, RunDir, RunManifest, RunState, RunWriter, Telemetry,
+};
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -43,6 +47,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) neighbour: Option<NeighbourFile>,
     /// The device's own sequential read rate, where the plan asks how a load compares to it.
     pub(crate) ceiling_mb_s: Option<f64>,
+    /// The size of the server's KV pool in the first run that told.
+    pub(crate) first_kv_pool: Option<f64>,
     /// The person's wish to end early.
     pub(crate) stop: &'a Stop,
 }
@@ -136,6 +142,7 @@ impl Bench<'_> {
         let sampler = sensors.start(dir, &self.target, &trouble)?;
         let wanted = self.plan.arm(spec).and_then(|arm| arm.cache);
         let resident_pct = self.prepare(wanted, manifest, &mut log)?;
+        tell_missing_memory(manifest, &mut log, observer)?;
         let poller = sensors.poll(dir, &self.target, &trouble)?;
         let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
         let block_times = BlockTimes::begin(self.roots, &mut log)?;
@@ -156,15 +163,26 @@ impl Bench<'_> {
         self.tell_what_came_back(manifest, wanted, &mut log)?;
         manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
+        let (telemetry, _) = dir.read_telemetry()?;
         let seen = Seen {
             ticks_due: sampled.facts.ticks_due,
             ticks_taken: sampled.facts.ticks_taken,
             same_server: alive,
             cache: wanted.map(|state| (state, resident_pct)),
+            client_cpu_pct: seen::client_cpu_pct(&loaded.report),
+            device_known: self.device.name.is_some(),
+            kv_pool: self.kv_pool(dir),
+            host: seen::of_host(
+                dir,
+                &telemetry,
+                &loaded.report.stages,
+                self.device,
+                self.roots,
+            ),
             ..loaded.tally.seen()
         };
-        manifest.gates = gates::judge(&self.plan.gates, &seen);
-        self.read_back_load(dir, manifest)?;
+        manifest.gates = gates::judge(self.plan, &seen);
+        self.read_back_load(&telemetry, manifest);
         manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;
         Ok((loaded.report.lengths, alive == Some(false)))
@@ -276,12 +294,20 @@ impl Bench<'_> {
     }
 
     /// What the run's own telemetry says of the load.
-    fn read_back_load(&self, dir: &RunDir, manifest: &mut RunManifest) -> Result<(), LabError> {
+    fn read_back_load(&self, telemetry: &Telemetry, manifest: &mut RunManifest) {
         if let (Some(load), Some(device)) = (&mut manifest.model_load, &self.device.name) {
-            let (telemetry, _) = dir.read_telemetry()?;
-            model_load::add_device_reads(load, &telemetry, device);
+            model_load::add_device_reads(load, telemetry, device);
         }
-        Ok(())
+    }
+
+    /// What the server says of its KV pool, in this run and in the first that told.
+    fn kv_pool(&mut self, dir: &RunDir) -> KvPool {
+        let here = seen::kv_pool(dir);
+        self.first_kv_pool = self.first_kv_pool.or(here);
+        KvPool {
+            here,
+            first: self.first_kv_pool,
+        }
     }
 
     /// Runs the phase on a thread of its own; this one watches it.
@@ -338,6 +364,21 @@ impl Bench<'_> {
             Ok(Loaded { report, tally, cut })
         })
     }
+}
+
+/// Says it where a stopped server's memory did not come back.
+fn tell_missing_memory(
+    manifest: &RunManifest,
+    log: &mut RunLog,
+    observer: &mut dyn FnMut(Event),
+) -> Result<(), RecordError> {
+    let load = manifest.model_load.as_ref();
+    let memory = load.and_then(|load| load.memory_back.as_ref());
+    if let Some(words) = memory.and_then(memory_back::complaint) {
+        log.tell(&words)?;
+        observer(Event::Warning(format!("{}: {words}", manifest.run)));
+    }
+    Ok(())
 }
 
 /// Ends the neighbour. One that did not work until then makes the run another than its arm says.

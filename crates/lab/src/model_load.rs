@@ -29,7 +29,7 @@ pub(crate) fn reload(
     let Some(server) = &mut target.managed else {
         return Err(LabError::NotOurs);
     };
-    server.stop();
+    let memory_back = server.stop_and_wait(stop);
     cache.bring_to(state)?;
     let mut load = ModelLoad {
         model_bytes: cache.bytes()?,
@@ -43,6 +43,7 @@ pub(crate) fn reload(
         device_read_bytes: None,
         server_read_bytes: None,
         ceiling_mb_s: None,
+        memory_back,
     };
     server.start()?;
     load.process_up_ns = Some(clock.now());

@@ -124,11 +124,14 @@ impl BlockTimes {
     }
 }
 
-/// The server's metrics, if it answers with some.
+/// The server's metrics, if it answers with some: Prometheus' text, or what trtllm-serve has in the
+/// same place.
 fn metrics_of(url: &str) -> Option<Source> {
-    let source = Source {
-        url: format!("{url}/metrics").parse().ok()?,
-        format: Format::Prometheus,
+    let source = |format| {
+        let url = format!("{url}/metrics").parse().ok()?;
+        Some(Source { url, format })
     };
-    source.ask().is_ok().then_some(source)
+    let formats = [Format::Prometheus, Format::TrtllmIterations];
+    let mut sources = formats.into_iter().filter_map(source);
+    sources.find(|source| source.ask().is_ok())
 }

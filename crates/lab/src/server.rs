@@ -1,8 +1,11 @@
 //! A server that is ours to start and stop, as a process of its own.
 
-use crate::LabError;
+use crate::{
+    LabError,
+    memory_back::{self, Memory},
+};
 use clock::MonoNs;
-use load::ApiKey;
+use load::{ApiKey, Stop};
 use nix::{
     errno::Errno,
     sys::{
@@ -12,6 +15,8 @@ use nix::{
     unistd::Pid,
 };
 use plan::Lifecycle;
+use probe::Roots;
+use record::MemoryBack;
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
@@ -30,6 +35,8 @@ pub(crate) struct ManagedServer {
     /// What its log may not show.
     api_key: Option<ApiKey>,
     running: Option<Running>,
+    /// What memory there was before it was started.
+    before: Option<Memory>,
 }
 
 struct Running {
@@ -45,6 +52,7 @@ impl ManagedServer {
             log: log.to_owned(),
             api_key,
             running: None,
+            before: None,
         }
     }
 
@@ -61,6 +69,7 @@ impl ManagedServer {
         };
         let log = File::options().append(true).create(true).open(&self.log);
         let log = Arc::new(log.map_err(failed)?);
+        self.before = Memory::now(&Roots::default());
         let mut child = command(&self.lifecycle.start)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -105,6 +114,15 @@ impl ManagedServer {
         if fs::rename(&self.log, place).is_ok() {
             self.log = place.to_owned();
         }
+    }
+
+    /// Ends it, and waits until its memory is available again. None where it did not run, or the
+    /// kernel does not say.
+    pub(crate) fn stop_and_wait(&mut self, stop: &Stop) -> Option<MemoryBack> {
+        self.running.as_ref()?;
+        self.stop();
+        let limit = self.lifecycle.memory_limit.0;
+        memory_back::wait(self.before?, limit, &Roots::default(), stop)
     }
 
     /// Asks it to end, waits, and then ends it and all that it started.

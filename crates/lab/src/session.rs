@@ -2,14 +2,17 @@
 
 use crate::{
     Event, Job, LabError,
+    estimate::estimate,
     lock::TargetLock,
     measure::{Bench, Measured},
+    memory_back,
     model_cache::ModelCache,
     model_load,
     neighbour::{self, NeighbourFile},
     phase::{Prompts, run_id},
     place,
     prepare::{self, How, Preparation, Undone},
+    seen,
     target::ReadyTarget,
 };
 use clock::{ClockPair, SessionClock};
@@ -49,6 +52,7 @@ struct Begun {
 pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<Ended, LabError> {
     let roots = Roots::default();
     let cache = checked(job)?;
+    observer(Event::Estimated(estimate(job)));
     let _lock = TargetLock::take(&job.target.url)?;
     put_back_what_was_left(job, observer);
     // Dropped on an error: that puts everything back too.
@@ -96,7 +100,7 @@ fn measure_all(
     observer: &mut dyn FnMut(Event),
 ) -> Result<Ended, LabError> {
     let Begun {
-        session,
+        mut session,
         mut target,
         clock,
     } = match &job.resume {
@@ -123,9 +127,17 @@ fn measure_all(
         clock,
         ceiling_mb_s: ceiling(job, cache.as_ref()),
         cache,
+        first_kv_pool: session.run_dirs().find_map(|run| seen::kv_pool(&run)),
         stop,
     };
     let invalid = run_all(&mut bench, &session, lengths, observer)?;
+    if let Some(server) = &mut bench.target.managed
+        && let Some(memory) = server.stop_and_wait(stop)
+    {
+        let told = memory_back::complaint(&memory).map(Event::Warning);
+        told.into_iter().for_each(observer);
+        session.write_memory_back(memory)?;
+    }
     Ok(Ended {
         interrupted: stop.is_stopped(),
         invalid,
@@ -284,6 +296,8 @@ fn manifest(
         target: target.facts.clone(),
         host,
         device,
+        server_start_ms: target.start.map(|took| took.as_secs_f64() * 1e3),
+        memory_back: None,
         calibration: job.calibration.clone(),
         t0_mono_ns: clock.t0(),
         clock: ClockPair::read(),
@@ -322,13 +336,10 @@ fn tell_began(job: &Job, session: &Session, target: &ReadyTarget, observer: &mut
         )));
     }
     let planned = job.plan.schedule();
-    let left = session.run_dirs().filter(|run| !run.is_complete()).count();
-    let share = left as f64 / planned.len().max(1) as f64;
     observer(Event::Began {
         session: session.dir.path().to_owned(),
         target: target.facts.clone(),
         runs: planned.len(),
-        shortest: job.plan.shortest_time().mul_f64(share),
     });
 }
 

@@ -1,6 +1,6 @@
 //! Counts of a run's requests, for its gates.
 
-use crate::gates::Seen;
+use crate::gates::{Seen, share_pct};
 use hdrhistogram::Histogram;
 use record::{Outcome, RequestRow, RequestTokens, Stage};
 
@@ -9,6 +9,9 @@ pub(crate) struct Tally {
     requests: u64,
     failed: u64,
     counted: u64,
+    /// Prompt tokens of requests whose server says how many of them it had cached, and those.
+    prompt_tokens: u64,
+    cached_tokens: u64,
     /// Nanoseconds.
     lag: Histogram<u64>,
 }
@@ -21,6 +24,8 @@ impl Tally {
             requests: 0,
             failed: 0,
             counted: 0,
+            prompt_tokens: 0,
+            cached_tokens: 0,
             lag: Histogram::new_with_bounds(1, LONGEST_LAG_NS, 2)
                 .expect("the bounds and the digits are in range"),
         }
@@ -34,6 +39,10 @@ impl Tally {
         self.requests += 1;
         self.failed += u64::from(row.outcome.failure().is_some());
         self.counted += u64::from(row.outcome == Outcome::Ok && row.output_tokens.is_some());
+        if let (Some(prompt), Some(cached)) = (row.prompt_tokens, row.cached_tokens) {
+            self.prompt_tokens += u64::from(prompt);
+            self.cached_tokens += u64::from(cached);
+        }
         for lag in tokens.chunks.iter().filter_map(|chunk| chunk.lag) {
             let ns = u64::try_from(lag.as_nanos()).unwrap_or(LONGEST_LAG_NS);
             self.lag.saturating_record(ns.max(1));
@@ -48,6 +57,7 @@ impl Tally {
             failed: self.failed,
             counted: self.counted,
             client_lag_p99_ms: lag,
+            reuse_pct: share_pct(self.cached_tokens, self.prompt_tokens),
             ..Seen::default()
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct ReadyTarget {
     /// Absent where the server runs on another host, or as another user's.
     pub(crate) process: Option<ServerProcess>,
     pub(crate) managed: Option<ManagedServer>,
+    /// How long it took to answer, where it was started.
+    pub(crate) start: Option<Duration>,
 }
 
 /// How often a server that comes up is asked.
@@ -39,7 +41,7 @@ impl ReadyTarget {
         wish.model = target.model.clone();
         wish.api_key = target.api_key.clone();
         wish.api = spoken(api);
-        let mut managed = None;
+        let (mut managed, began) = (None, Instant::now());
         let load = match target.whose.lifecycle() {
             None => preflight(&wish)?,
             Some(lifecycle) => {
@@ -64,6 +66,7 @@ impl ReadyTarget {
             load,
             facts,
             process: None,
+            start: managed.as_ref().map(|_| began.elapsed()),
             managed,
         };
         ready.find_process(roots);

@@ -12,6 +12,7 @@
 mod arm;
 mod builtin;
 mod error;
+mod estimate;
 mod neighbour;
 mod prepare;
 mod schedule;
@@ -19,11 +20,11 @@ mod target;
 mod values;
 
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 pub use arm::{AdapterUse, Arm, CacheState};
 pub use builtin::{BUILTIN, Builtin};
 pub use error::PlanError;
+pub use estimate::{Between, Estimate};
 pub use neighbour::{BlockKib, Depth, FileMib, Neighbour, Pattern, RateMib};
 pub use prepare::{
     Governor, HugePages, Precondition, PreconditionMib, Prepare, Settle, TimerPattern,
@@ -105,6 +106,10 @@ pub struct Workload {
     pub output_tokens: TokenCount,
     /// The sampling temperature.
     pub temperature: Temperature,
+    /// The share of prompt tokens that the server has cached, as the workload means it. None, as long as
+    /// every prompt opens with a nonce of its own.
+    #[serde(default)]
+    pub reuse_pct: Percent,
 }
 
 /// How the host is sampled.
@@ -125,6 +130,33 @@ pub struct GateLimits {
     pub telemetry_coverage_pct_min: Percent,
     /// A client that lags more behind the kernel's stamps costs a run its decision. In milliseconds.
     pub client_lag_p99_ms_max: f64,
+    /// A client whose socket thread is busier than this costs a run its decision.
+    #[serde(default = "client_cpu_pct_max")]
+    pub client_cpu_pct_max: Percent,
+    /// More pages swapped in and out than this cost a run its decision: a plan whose question is swap
+    /// declares them.
+    #[serde(default)]
+    pub swapped_pages_max: u64,
+    /// Less MemAvailable than this at any tick makes a run invalid. In MiB; the watchdog's floor, which
+    /// ends a run, is below it.
+    #[serde(default = "mem_available_mib_min")]
+    pub mem_available_mib_min: u64,
+    /// A share of prompt tokens from the server's cache that is further than this from what the
+    /// workload declares makes a run invalid. In points of percent.
+    #[serde(default = "reuse_off_pct_max")]
+    pub reuse_off_pct_max: Percent,
+}
+
+fn client_cpu_pct_max() -> Percent {
+    Percent::literal(80.0)
+}
+
+fn mem_available_mib_min() -> u64 {
+    512
+}
+
+fn reuse_off_pct_max() -> Percent {
+    Percent::literal(5.0)
 }
 
 /// When a run is ended to save the machine: below these the kernel kills, and files are lost.
@@ -278,13 +310,5 @@ impl Plan {
             },
             ..self
         }
-    }
-
-    /// The shortest time that all runs together take: the drain after each comes on top.
-    pub fn shortest_time(&self) -> Duration {
-        let timing = &self.timing;
-        let run = timing.ramp.0 + timing.warmup.0 + timing.duration.0;
-        let arms = self.arms.len().max(1) as u32;
-        run * (self.users.levels().len() as u32 * self.repeats.get() * arms)
     }
 }

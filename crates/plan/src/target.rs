@@ -44,6 +44,9 @@ pub struct Lifecycle {
     /// How long it may take to end.
     #[serde(default = "stop_limit")]
     pub stop_limit: Span,
+    /// How long it is waited, after its end, until its memory is available again.
+    #[serde(default = "memory_limit")]
+    pub memory_limit: Span,
 }
 
 fn ready_limit() -> Span {
@@ -51,6 +54,10 @@ fn ready_limit() -> Span {
 }
 
 fn stop_limit() -> Span {
+    Span(Duration::from_secs(60))
+}
+
+fn memory_limit() -> Span {
     Span(Duration::from_secs(60))
 }
 

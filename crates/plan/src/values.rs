@@ -344,6 +344,12 @@ real_number! {
     Percent, "a percentage", 0.0..=100.0
 }
 
+impl Default for Percent {
+    fn default() -> Self {
+        Self(0.0)
+    }
+}
+
 impl Percent {
     /// A default, in range.
     pub(crate) const fn literal(value: f64) -> Self {

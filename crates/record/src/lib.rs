@@ -34,9 +34,9 @@ pub use cpu::{CoreRow, CpuTimes};
 pub use error::RecordError;
 pub use layout::{RunDir, RunId, SessionDir};
 pub use manifest::{
-    CalibrationFacts, DeviceUnderTest, Effect, FORMAT, Gate, HostFacts, Interval, ModelLoad,
-    PrepareOutcome, Prepared, RunManifest, RunState, SamplingFacts, SessionManifest, Stages,
-    TargetFacts, TargetKind, WorkloadFacts,
+    CalibrationFacts, DeviceUnderTest, Effect, FORMAT, Gate, HostFacts, Interval, MemoryBack,
+    ModelLoad, PrepareOutcome, Prepared, RunManifest, RunState, SamplingFacts, SessionManifest,
+    Stages, TargetFacts, TargetKind, WorkloadFacts,
 };
 pub use requests::{Failure, Outcome, RequestRow, Stage, StampSource};
 pub use server::{CommonMetric, Metric, ServerRow, ServerWriter};

@@ -31,6 +31,12 @@ pub struct SessionManifest {
     pub host: HostFacts,
     /// The device under test.
     pub device: DeviceUnderTest,
+    /// How long the server took to answer when this session started it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_start_ms: Option<f64>,
+    /// What became of its memory when this session stopped it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_back: Option<MemoryBack>,
     /// The instrument's own error on this machine, if it was calibrated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationFacts>,
@@ -225,6 +231,22 @@ pub struct ModelLoad {
     pub server_read_bytes: Option<u64>,
     /// The device's own sequential read rate, measured in this session, in MB/s (10⁶ bytes).
     pub ceiling_mb_s: Option<f64>,
+    /// What became of the memory of the server that was stopped before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_back: Option<MemoryBack>,
+}
+
+/// What became of a server's memory after it was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryBack {
+    /// MemAvailable just before the server was started.
+    pub before_start_bytes: u64,
+    /// MemAvailable when the wait ended.
+    pub after_stop_bytes: u64,
+    /// How long it was waited after the server's end.
+    pub waited_ms: f64,
+    /// Whether as much is available as before, but for a fiftieth of all memory.
+    pub is_back: bool,
 }
 
 /// What a run's requests looked like.
@@ -312,7 +334,7 @@ pub struct Gate {
     pub limit: String,
     /// The value that was measured; absent if it could not be.
     pub measured: Option<f64>,
-    /// Whether it held. A value that could not be measured did not.
+    /// Whether it held. A value that could not be measured did not; what that costs, its effect says.
     pub passed: bool,
     /// What a failure does.
     pub effect: Effect,
@@ -326,6 +348,8 @@ pub enum Effect {
     Invalid,
     /// The run counts, but carries no decision.
     NotDecisionGrade,
+    /// Nothing: it could not be measured, for nothing here tells it. It is told, and is no pass.
+    Noted,
 }
 
 #[cfg(test)]

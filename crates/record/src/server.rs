@@ -55,6 +55,9 @@ common! {
     Waiting = "waiting",
     /// The share of the KV cache in use, from 0 to 1.
     KvUsed = "kv_used",
+    /// The size of the KV cache's pool, in the server's own unit, blocks or tokens: comparable with
+    /// the same server's alone.
+    KvPool = "kv_pool",
     /// The share found in the prefix cache, from 0 to 1.
     PrefixHit = "prefix_hit",
     /// Bytes of KV cache moved to a lower tier since the server's start.

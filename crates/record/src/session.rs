@@ -1,9 +1,9 @@
 //! Writing a session as it is measured, and opening one that was.
 
 use crate::{
-    Column, CoreRow, FORMAT, RecordError, RequestRow, RequestTokens, RunDir, RunManifest,
-    SessionDir, SessionManifest, Summary, Telemetry, TelemetryRow, Torn, Verdict, cpu, requests,
-    telemetry, tokens,
+    Column, CoreRow, FORMAT, MemoryBack, RecordError, RequestRow, RequestTokens, RunDir,
+    RunManifest, SessionDir, SessionManifest, Summary, Telemetry, TelemetryRow, Torn, Verdict, cpu,
+    requests, telemetry, tokens,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -55,6 +55,13 @@ impl Session {
     /// Writes the verdict into `session.json`, in one step.
     pub fn write_verdict(&mut self, verdict: Verdict) -> Result<(), RecordError> {
         self.manifest.verdict = Some(verdict);
+        write_json(&self.dir.manifest(), &self.manifest)
+    }
+
+    /// Writes into `session.json` what became of the memory of the server that it has stopped, in one
+    /// step.
+    pub fn write_memory_back(&mut self, memory: MemoryBack) -> Result<(), RecordError> {
+        self.manifest.memory_back = Some(memory);
         write_json(&self.dir.manifest(), &self.manifest)
     }
 

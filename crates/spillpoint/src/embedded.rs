@@ -78,6 +78,8 @@ pub(crate) fn target(experiment: Experiment, results: &Path) -> Result<Target> {
             stop: None,
             ready_limit: Span(Duration::from_secs(120)),
             stop_limit: Span(Duration::from_secs(10)),
+            // It has none of a GPU's.
+            memory_limit: Span(Duration::from_secs(2)),
         }),
         url: format!("http://127.0.0.1:{port}").parse().or_failed()?,
         model: None,

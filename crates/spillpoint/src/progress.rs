@@ -1,8 +1,9 @@
 //! What a person sees while a session runs: two bars on a terminal, lines anywhere else. All of
 //! it goes to standard error; the result alone goes to standard output.
 
+use ::plan::Between;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lab::{Event, Moment};
+use lab::{Estimate, Event, Moment};
 use record::{Effect, Gate, RunId, RunState};
 use std::{
     io::{self, IsTerminal, Write},
@@ -72,6 +73,9 @@ impl Bars {
 
     fn tell(&mut self, event: &Event) {
         match event {
+            Event::Estimated(estimate) => {
+                let _ = self.all.println(estimated(estimate));
+            }
             Event::Began { session, runs, .. } => {
                 // Without a terminal's room the text is lost, not the session.
                 let _ = self.all.println(began(event));
@@ -122,6 +126,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 impl Lines {
     fn tell(&mut self, event: &Event) {
         match event {
+            Event::Estimated(estimate) => print(&estimated(estimate)),
             Event::Began { runs, .. } => {
                 self.runs = *runs;
                 print(&began(event));
@@ -163,19 +168,57 @@ fn began(event: &Event) -> String {
         session,
         target,
         runs,
-        shortest,
     } = event
     else {
         return String::new();
     };
     format!(
-        "{}: {runs} runs against {} at {} ({} API), {} at least",
+        "{}: {runs} runs against {} at {} ({} API)",
         session_name(session),
         target.model,
         target.url,
         target.api,
-        span(*shortest)
     )
+}
+
+/// How long it takes, and of what that consists.
+fn estimated(estimate: &Estimate) -> String {
+    let measuring = span(estimate.measuring);
+    let mut parts = vec![match estimate.runs {
+        1 => format!("a run that measures for {measuring}"),
+        runs => format!("{runs} runs that measure for {measuring}"),
+    }];
+    let mut add = |what: &str, time: Between| {
+        if time.most > Duration::ZERO {
+            parts.push(format!("{what} {}", between(time)));
+        }
+    };
+    add("drains", estimate.drains);
+    add("preparation", estimate.preparing);
+    let starts = match (estimate.starts, estimate.last_start) {
+        (1, Some(last)) => format!(
+            "a server start of {}, as its last took, and its end",
+            span(last)
+        ),
+        (1, None) => "a server start and end".to_owned(),
+        (starts, Some(last)) => {
+            let last = span(last);
+            format!("{starts} server starts of {last}, as its last took, and its ends")
+        }
+        (starts, None) => format!("{starts} server starts and ends"),
+    };
+    add(&starts, estimate.serving);
+    format!("takes {}: {}", between(estimate.total()), parts.join("; "))
+}
+
+/// A time that is not known yet, as people say it.
+pub(crate) fn between(time: Between) -> String {
+    let (least, most) = (span(time.least), span(time.most));
+    match time.least {
+        _ if least == most => least,
+        Duration::ZERO => format!("up to {most}"),
+        _ => format!("{least} to {most}"),
+    }
 }
 
 /// A time as people say it.
@@ -217,7 +260,9 @@ fn bad_end(run: &RunId, state: &RunState, gates: &[Gate]) -> Vec<String> {
         // A run that was cut short fails gates for that reason alone.
         return lines;
     }
-    let failed = gates.iter().filter(|gate| !gate.passed);
+    let failed = gates
+        .iter()
+        .filter(|gate| !gate.passed && gate.effect != Effect::Noted);
     lines.extend(failed.map(|gate| {
         let measured = gate.measured.map_or_else(
             || "could not be measured".to_owned(),
@@ -225,7 +270,7 @@ fn bad_end(run: &RunId, state: &RunState, gates: &[Gate]) -> Vec<String> {
         );
         let effect = match gate.effect {
             Effect::Invalid => "the run is INVALID",
-            Effect::NotDecisionGrade => "the run carries no decision",
+            Effect::NotDecisionGrade | Effect::Noted => "the run carries no decision",
         };
         format!(
             "{run}: gate {} failed: {} {measured}, wanted {}; {effect}",

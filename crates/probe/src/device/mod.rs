@@ -6,6 +6,7 @@ pub(crate) mod temperature;
 mod under_test;
 
 pub use facts::{DiskFacts, MountFacts, PcieLink, disk_facts, mount_facts};
+pub use temperature::warning_c;
 pub use under_test::resolve;
 
 use crate::{Roots, parse::DeviceId};

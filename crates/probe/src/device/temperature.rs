@@ -29,6 +29,12 @@ pub(crate) fn file(roots: &Roots, disk: &str) -> Option<PathBuf> {
     folders.iter().find_map(|folder| temperature_in(folder))
 }
 
+/// The warning temperature that the drive's controller states (NVMe: WCTEMP), in degrees Celsius.
+pub fn warning_c(roots: &Roots, disk: &str) -> Option<f64> {
+    let file = file(roots, disk)?.with_file_name("temp1_max");
+    celsius(&File::open(file).ok()?)
+}
+
 fn temperature_in(folder: &Path) -> Option<PathBuf> {
     let monitors = entries(folder).into_iter().filter(|name| {
         name.strip_prefix("hwmon")
@@ -73,5 +79,9 @@ mod tests {
         let file = file(&Roots::under(Path::new(root)), "nvme0n1").unwrap();
         assert!(file.ends_with("nvme0/hwmon3/temp1_input"), "{file:?}");
         assert_eq!(celsius(&File::open(file).unwrap()), Some(47.85));
+        assert_eq!(
+            warning_c(&Roots::under(Path::new(root)), "nvme0n1"),
+            Some(81.85)
+        );
     }
 }

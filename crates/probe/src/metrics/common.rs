@@ -11,6 +11,8 @@ pub struct Common {
     pub waiting: Option<f64>,
     /// The share of the KV cache in use, from 0 to 1; of several engines, the fullest.
     pub kv_used: Option<f64>,
+    /// The size of the KV cache's pool, in the server's own unit; of several engines, all.
+    pub kv_pool: Option<f64>,
     /// The share of prompt tokens or blocks found in the prefix cache, since the server's start
     /// or over a window of its own.
     pub prefix_hit: Option<f64>,
@@ -64,6 +66,12 @@ const KV_USED: &[Name] = &[
     plain("trtllm_kv_cache_utilization"),
     triton(BLOCKS, "kv_cache_block_type", "fraction"),
 ];
+const KV_POOL: &[Name] = &[
+    plain("sglang:max_total_num_tokens"),
+    triton(BLOCKS, "kv_cache_block_type", "max"),
+];
+/// A series that says 1, and the pool's size in its label.
+const KV_POOL_LABEL: (&str, &str) = ("vllm:cache_config_info", "num_gpu_blocks");
 const PREFIX_HIT: &[Name] = &[
     plain("sglang:cache_hit_rate"),
     plain("trtllm_kv_cache_hit_rate"),
@@ -91,6 +99,7 @@ impl Common {
             running: find(RUNNING, Over::Sum),
             waiting: find(WAITING, Over::Sum),
             kv_used: find(KV_USED, Over::Max),
+            kv_pool: labelled_pool(samples).or_else(|| find(KV_POOL, Over::Sum)),
             prefix_hit: counted.or_else(|| find(PREFIX_HIT, Over::Max)),
             offload_bytes: find(OFFLOAD, Over::Sum),
             onboard_bytes: find(ONBOARD, Over::Sum),
@@ -107,10 +116,19 @@ impl Common {
             running: known.num_active_requests.map(|count| count as f64),
             waiting: known.num_queued_requests.map(|count| count as f64),
             kv_used: used.map(|(used, pool)| used as f64 / pool as f64),
+            kv_pool: pool.map(|blocks| blocks as f64),
             prefix_hit: kv.cache_hit_rate,
             ..Self::default()
         }
     }
+}
+
+/// Of all engines.
+fn labelled_pool(samples: &[Sample]) -> Option<f64> {
+    let (name, label) = KV_POOL_LABEL;
+    let infos = samples.iter().filter(|sample| sample.name == name);
+    let pools = infos.filter_map(|sample| sample.label(label)?.parse::<u32>().ok());
+    pools.map(f64::from).reduce(|so_far, pool| so_far + pool)
 }
 
 /// A metric over all its series; a counter's name may end in `_total` or not, by client library.
@@ -141,9 +159,12 @@ mod tests {
         let common = common(
             "vllm:num_requests_running{engine=\"0\"} 3\nvllm:num_requests_running{engine=\"1\"} 4\n\
              vllm:kv_cache_usage_perc{engine=\"0\"} 0.5\nvllm:kv_cache_usage_perc{engine=\"1\"} 0.75\n\
+             vllm:cache_config_info{engine=\"0\",num_gpu_blocks=\"400\"} 1\n\
+             vllm:cache_config_info{engine=\"1\",num_gpu_blocks=\"300\"} 1\n\
              vllm:prefix_cache_queries_total 200\nvllm:prefix_cache_hits_total 50\n",
         );
         assert_eq!((common.running, common.waiting), (Some(7.0), None));
+        assert_eq!(common.kv_pool, Some(700.0));
         assert_eq!(
             (common.kv_used, common.prefix_hit),
             (Some(0.75), Some(0.25))
@@ -157,10 +178,11 @@ mod tests {
         let triton = common(
             "nv_trt_llm_request_metrics{request_type=\"active\"} 5\n\
              nv_trt_llm_request_metrics{request_type=\"waiting\"} 1\n\
+             nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"max\"} 90\n\
              nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"fraction\"} 0.25\n",
         );
         assert_eq!((triton.running, triton.waiting), (Some(5.0), Some(1.0)));
-        assert_eq!(triton.kv_used, Some(0.25));
+        assert_eq!((triton.kv_used, triton.kv_pool), (Some(0.25), Some(90.0)));
         let trtllm =
             common("trtllm_kv_cache_onboard_bytes_total 9\ntrtllm_kv_cache_hit_rate 0.5\n");
         assert_eq!(
@@ -175,6 +197,6 @@ mod tests {
         let json = br#"[{"numActiveRequests": 3, "kvCacheStats": {"maxNumBlocks": 100, "usedNumBlocks": 25}}]"#;
         let common = Common::of_iteration(&trtllm::iterations(json).unwrap()[0]);
         assert_eq!((common.running, common.kv_used), (Some(3.0), Some(0.25)));
-        assert_eq!(common.waiting, None);
+        assert_eq!((common.waiting, common.kv_pool), (None, Some(100.0)));
     }
 }

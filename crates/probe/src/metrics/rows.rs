@@ -49,6 +49,7 @@ fn common(common: &Common) -> Vec<(Metric, f64)> {
             CommonMetric::Running => common.running,
             CommonMetric::Waiting => common.waiting,
             CommonMetric::KvUsed => common.kv_used,
+            CommonMetric::KvPool => common.kv_pool,
             CommonMetric::PrefixHit => common.prefix_hit,
             CommonMetric::OffloadBytes => common.offload_bytes,
             CommonMetric::OnboardBytes => common.onboard_bytes,

@@ -1,7 +1,7 @@
 //! The machine and the target, as the page lists them.
 
 use crate::{figure::plain, table::ABSENT};
-use record::{CalibrationFacts, DeviceUnderTest, SessionManifest, TargetKind};
+use record::{CalibrationFacts, DeviceUnderTest, MemoryBack, SessionManifest, TargetKind};
 
 /// A named value.
 pub(super) struct Fact {
@@ -37,6 +37,16 @@ pub(super) fn of_session(session: &SessionManifest) -> Vec<Fact> {
         Fact::new("model", &target.model),
         Fact::new("API", &target.api),
         Fact::maybe("server says", target.server.as_ref()),
+        Fact::maybe(
+            "server’s first start took",
+            session
+                .server_start_ms
+                .map(|ms| format!("{} s", plain(ms / 1e3))),
+        ),
+        Fact::maybe(
+            "server’s memory, once stopped",
+            session.memory_back.as_ref().map(memory),
+        ),
         Fact::new("host", &host.hostname),
         Fact::maybe("CPU", host.cpu.as_ref()),
         Fact::new("cores online", host.cores.to_string()),
@@ -54,6 +64,22 @@ pub(super) fn of_session(session: &SessionManifest) -> Vec<Fact> {
             own_error(session.calibration.as_ref()),
         ),
     ]
+}
+
+fn memory(memory: &MemoryBack) -> String {
+    let seconds = plain(memory.waited_ms / 1e3);
+    match memory.is_back {
+        true => format!("back {seconds} s after its end"),
+        false => format!(
+            "not back {seconds} s after its end: {} GiB less available than before its start",
+            plain(
+                memory
+                    .before_start_bytes
+                    .saturating_sub(memory.after_stop_bytes) as f64
+                    / (1u64 << 30) as f64
+            )
+        ),
+    }
 }
 
 fn own_error(calibration: Option<&CalibrationFacts>) -> String {

@@ -7,6 +7,7 @@
 
 mod causes;
 mod facts;
+mod prepared;
 mod rows;
 
 use crate::{
@@ -19,6 +20,7 @@ use askama::Template;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use causes::{CauseRow, Fields};
 use facts::Fact;
+use prepared::PreparedRow;
 use record::{SessionManifest, TargetKind, Verdict};
 use rows::{GateRow, HostTable, RunRow};
 use sha2::{Digest, Sha256};
@@ -46,6 +48,7 @@ struct Page<'a> {
     runs: Vec<RunRow>,
     gates: Vec<GateRow>,
     facts: Vec<Fact>,
+    prepared: Vec<PreparedRow>,
     metrics: Vec<Fact>,
     methods: Vec<String>,
 }
@@ -89,6 +92,7 @@ pub(crate) fn render(analysis: &Analysis) -> String {
         runs: analysis.runs.iter().map(RunRow::new).collect(),
         gates: rows::gates(analysis),
         facts: facts::of_session(&analysis.session),
+        prepared: prepared::rows(&analysis.session),
         metrics: Metric::ALL
             .map(|metric| Fact::new(metric.name(), metric.definition()))
             .into(),

@@ -18,6 +18,7 @@ pub(super) struct RunRow {
 
 /// How a gate came out.
 pub(super) struct GateResult {
+    /// It is nothing to point out: it held, or nothing could tell.
     pub(super) passed: bool,
     pub(super) text: String,
 }
@@ -79,9 +80,10 @@ impl GateResult {
             (false, Effect::NotDecisionGrade) => {
                 format!("{} {measured}: failed, carries no decision", gate.name)
             }
+            (false, Effect::Noted) => format!("{} {measured}", gate.name),
         };
         Self {
-            passed: gate.passed,
+            passed: gate.passed || gate.effect == Effect::Noted,
             text,
         }
     }
@@ -99,6 +101,7 @@ pub(super) fn gates(analysis: &Analysis) -> Vec<GateRow> {
             let effect = match gate.effect {
                 Effect::Invalid => "else the run does not count",
                 Effect::NotDecisionGrade => "else the run carries no decision",
+                Effect::Noted => "which nothing here could tell",
             };
             rows.push(GateRow {
                 name: gate.name.clone(),

@@ -45,7 +45,7 @@ impl Findings {
         let mut failed: Vec<(&str, Effect, usize)> = Vec::new();
         let manifests = analysis.runs.iter().filter_map(|run| run.manifest.as_ref());
         for gate in manifests.flat_map(|manifest| &manifest.gates) {
-            if gate.passed {
+            if gate.passed || gate.effect == Effect::Noted {
                 continue;
             }
             match failed.iter_mut().find(|(name, ..)| *name == gate.name) {
@@ -56,7 +56,7 @@ impl Findings {
         for (name, effect, count) in failed {
             let code = match effect {
                 Effect::Invalid => "GATE_INVALID",
-                Effect::NotDecisionGrade => "GATE_NOT_DECISION_GRADE",
+                Effect::NotDecisionGrade | Effect::Noted => "GATE_NOT_DECISION_GRADE",
             };
             let runs = if count == 1 { "run" } else { "runs" };
             let words = format!("gate {name} failed in {count} {runs}");

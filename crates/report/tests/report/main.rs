@@ -8,6 +8,7 @@ mod host;
 mod scenario;
 mod verdicts;
 
+use record::{PrepareOutcome, Prepared};
 use report::{HostFigure, IntervalMethod, Metric, Theme, analyze, stats::Percentile};
 use scenario::Scenario;
 use std::path::Path;
@@ -178,6 +179,35 @@ fn a_session_without_runs_is_a_page_that_says_so() {
     assert!(analysis.figures.is_empty());
     assert!(analysis.html.contains("there are no figures"));
     assert_eq!(analysis.notes.len(), 7);
+}
+
+#[test]
+fn the_page_says_what_was_done_to_the_machine_and_what_was_not() {
+    let root = tempfile::tempdir().unwrap();
+    let mut session = small().write(root.path());
+    assert!(
+        analyze(&session)
+            .html
+            .contains("the plan asked for no preparation")
+    );
+    let prepared = |what: &str, before: &str, after: &str, outcome| Prepared {
+        what: what.to_owned(),
+        before: Some(before.to_owned()),
+        after: Some(after.to_owned()),
+        outcome,
+    };
+    let refused = PrepareOutcome::Skipped("900 MiB are <swapped> out".to_owned());
+    session.manifest.prepared = vec![
+        prepared("swappiness", "60", "10", PrepareOutcome::Done),
+        prepared("swap", "on", "on", refused),
+    ];
+    let html = analyze(&session).html;
+    for row in [
+        r#"<tr><td class="left">swappiness</td><td class="left words">60</td><td class="left words">10</td><td class="left words">done</td></tr>"#,
+        r#"<span class="failed">left out: 900 MiB are &#60;swapped&#62; out</span>"#,
+    ] {
+        assert!(html.contains(row), "{row}");
+    }
 }
 
 #[test]

@@ -179,6 +179,8 @@ impl Scenario {
             clock: clock_pair(),
             runs,
             prepared: Vec::new(),
+            server_start_ms: None,
+            memory_back: None,
             calibration: None,
             verdict: None,
         }
@@ -311,6 +313,7 @@ impl Run<'_> {
             device_read_bytes: Some(if cold { bytes + (4 << 20) } else { 3 << 20 }),
             server_read_bytes: Some(if cold { bytes } else { 0 }),
             ceiling_mb_s: Some(6400.0),
+            memory_back: None,
         })
     }
 

@@ -5,9 +5,9 @@ use crate::{
     cli,
     exit::{Exit, OrExit, Result},
     interrupt,
-    progress::{Progress, span},
+    progress::{Progress, between},
 };
-use ::plan::Experiment;
+use ::plan::{Between, Experiment};
 use anyhow::anyhow;
 use lab::{Ended, Job, LabError, Stop};
 use record::VerdictKind;
@@ -42,7 +42,7 @@ fn all(args: &cli::Run, stop: &Stop) -> Result {
             "the doctor found what stops a run: see above"
         )));
     }
-    let (mut jobs, mut shortest) = (Vec::new(), std::time::Duration::ZERO);
+    let (mut jobs, mut time) = (Vec::new(), Between::default());
     for name in ALL {
         let job = job(cli::Run {
             plan: Some(name.to_owned()),
@@ -51,13 +51,13 @@ fn all(args: &cli::Run, stop: &Stop) -> Result {
         match lacks(&job) {
             Some(what) => writeln!(io::stderr(), "{name} is left out: {what}")?,
             None => {
-                shortest += job.plan.shortest_time();
+                time = time + lab::estimate(&job).total();
                 jobs.push(job);
             }
         }
     }
-    let (count, shortest) = (jobs.len(), span(shortest));
-    writeln!(io::stderr(), "{count} sessions, {shortest} at least")?;
+    let (count, time) = (jobs.len(), between(time));
+    writeln!(io::stderr(), "{count} sessions, which take {time} together")?;
     let mut invalid = false;
     for job in &jobs {
         if stop.is_stopped() {

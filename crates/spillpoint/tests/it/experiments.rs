@@ -33,6 +33,9 @@ fn h1_reads_the_model_when_cold_and_proves_the_cache_either_way() {
         let load = manifest.model_load.as_ref().unwrap();
         assert!(gate(&manifest, "cache_state").passed, "{manifest:?}");
         assert_eq!(load.model_bytes, 512 << 20);
+        // Whether it is back depends on what else runs here.
+        let memory = load.memory_back.unwrap();
+        assert!(memory.before_start_bytes > 0 && memory.after_stop_bytes > 0);
         let steps = [
             Some(load.started_ns),
             load.process_up_ns,
@@ -52,6 +55,16 @@ fn h1_reads_the_model_when_cold_and_proves_the_cache_either_way() {
         }
     }
     assert!(ran.out().contains("1 cold"), "{}", ran.out());
+    assert!(session.manifest.server_start_ms.is_some_and(|ms| ms > 0.0));
+    assert!(session.manifest.memory_back.is_some());
+    // The next session knows how long its server takes to start, and says so first.
+    let estimated = |told: &str| told.lines().next().unwrap().to_owned();
+    let first = estimated(&ran.err());
+    assert!(first.contains("5 server starts and ends up to"), "{first}");
+    let told = place.run(&args).ended(0).err();
+    let second = estimated(&told);
+    assert!(second.contains("5 server starts of"), "{second}");
+    assert!(second.contains("as its last took"), "{second}");
     assert!(session.dir.figures().join("h1_cold_warm.svg").is_file());
 }
 
