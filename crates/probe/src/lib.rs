@@ -18,6 +18,7 @@ mod block;
 mod error;
 mod handover;
 mod kept_file;
+mod latest;
 mod live;
 mod probes;
 mod roots;
@@ -39,6 +40,7 @@ pub mod rates;
 pub mod server;
 
 pub use error::{Fault, ProbeError, Sensor};
+pub use latest::{Latest, LatestWriter, Seen};
 pub use live::Live;
 pub use probes::Probes;
 pub use roots::Roots;
