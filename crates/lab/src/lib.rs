@@ -30,6 +30,7 @@ mod seen;
 mod sensors;
 mod server;
 mod session;
+mod standing;
 mod tally;
 mod target;
 mod watch;

@@ -15,14 +15,15 @@ use crate::{
     run_log::RunLog,
     seen,
     sensors::{BlockTimes, Sensors},
+    standing::Standing,
     tally::Tally,
     target::ReadyTarget,
-    watch::{self, Cut, Trouble, Watch},
+    watch::{Cut, Trouble, Watch},
 };
 use clock::{ClockPair, MonoNs, SessionClock};
 use load::{LengthModel, Live, Phase, PhaseReport, Stop};
 use plan::{CacheState, Plan, RunSpec};
-use probe::{Roots, Sampled, Sampler};
+use probe::{Latest, Roots};
 use record::{
     DeviceUnderTest, FORMAT, RecordError, RunDir, RunManifest, RunState, RunWriter, Telemetry,
 };
@@ -139,7 +140,9 @@ impl Bench<'_> {
             clock: self.clock,
         };
         sensors.smart(&mut log, |smart| dir.write_smart_pre(smart))?;
-        let sampler = sensors.start(dir, &self.target, &trouble)?;
+        let latest = Latest::default();
+        let sampler = sensors.start(dir, &self.target, &trouble, &latest)?;
+        observer(Event::Sampling(latest.clone()));
         let wanted = self.plan.arm(spec).and_then(|arm| arm.cache);
         let resident_pct = self.prepare(wanted, manifest, &mut log)?;
         tell_missing_memory(manifest, &mut log, observer)?;
@@ -147,7 +150,20 @@ impl Bench<'_> {
         let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
         let block_times = BlockTimes::begin(self.roots, &mut log)?;
         let neighbour = self.start_neighbour(spec)?;
-        let mut loaded = self.load(&phase, dir, &sampler, &trouble, observer)?;
+        let cache = wanted.map(|state| (state, resident_pct));
+        let watch = Watch {
+            plan: self.plan,
+            device_known: self.device.name.is_some(),
+            cache,
+            results: dir.path(),
+            target: &self.target,
+            roots: self.roots,
+            stop: self.stop,
+            trouble: &trouble,
+            sampler: &sampler,
+            latest: &latest,
+        };
+        let mut loaded = self.load(&phase, dir, &watch, observer)?;
         end_neighbour(neighbour, &mut loaded, &mut log)?;
         if let Some(times) = block_times {
             times.end(dir, &mut log)?;
@@ -159,7 +175,7 @@ impl Bench<'_> {
         sensors.smart(&mut log, |smart| dir.write_smart_post(smart))?;
         let alive = self.target.is_alive(self.roots);
         trouble.check()?;
-        tell_all(&mut log, &loaded.report, &sampled)?;
+        log.tell_all(&loaded.report, &sampled)?;
         self.tell_what_came_back(manifest, wanted, &mut log)?;
         manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
@@ -168,7 +184,7 @@ impl Bench<'_> {
             ticks_due: sampled.facts.ticks_due,
             ticks_taken: sampled.facts.ticks_taken,
             same_server: alive,
-            cache: wanted.map(|state| (state, resident_pct)),
+            cache,
             client_cpu_pct: seen::client_cpu_pct(&loaded.report),
             device_known: self.device.name.is_some(),
             kv_pool: self.kv_pool(dir),
@@ -315,28 +331,21 @@ impl Bench<'_> {
         &self,
         phase: &Phase,
         dir: &RunDir,
-        sampler: &Sampler,
-        trouble: &Trouble,
+        watch: &Watch<'_>,
         observer: &mut dyn FnMut(Event),
     ) -> Result<Loaded, LabError> {
         let mut writer = RunWriter::create(dir)?;
-        let watch = Watch {
-            limits: self.plan.watchdog,
-            results: dir.path(),
-            target: &self.target,
-            roots: self.roots,
-            stop: self.stop,
-            trouble,
-        };
-        let (live, stop) = (&Live::default(), &Stop::default());
+        let trouble = watch.trouble;
+        let (live, stop, standing) = (&Live::default(), &Stop::default(), &Standing::default());
         let (over, ended) = mpsc::channel::<()>();
         thread::scope(|scope| {
             let loading = scope.spawn(move || {
                 // Dropped at the end, whatever the end is: the watcher sees it.
                 let _over = over;
-                let mut tally = Tally::new();
+                let (mut tally, mut shown) = (Tally::new(), None);
                 let sink = |row: record::RequestRow, tokens: record::RequestTokens| {
                     tally.count(&row, &tokens);
+                    standing.show(&tally, &mut shown);
                     trouble.note(writer.request(&row, &tokens));
                 };
                 let report = load::run(&self.target.load, phase, self.clock, live, stop, sink);
@@ -346,7 +355,7 @@ impl Bench<'_> {
             let (mut told, mut cut) = (began, None);
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 if cut.is_none() {
-                    cut = watch.look(sampler);
+                    cut = watch.look();
                 }
                 if cut.is_some() {
                     stop.stop();
@@ -354,7 +363,7 @@ impl Bench<'_> {
                 let now = MonoNs::now();
                 if now.since(told) >= TELL {
                     told = now;
-                    let moment = watch::moment(live, sampler, phase, now.since(began));
+                    let moment = watch.moment(live, standing, phase, now.since(began));
                     observer(Event::Progress(moment));
                 }
             }
@@ -408,30 +417,4 @@ fn state(alive: Option<bool>, stopped: bool, cut: Option<Cut>) -> RunState {
         (_, true, _) => RunState::Interrupted,
         (_, false, _) => RunState::Complete,
     }
-}
-
-fn tell_all(log: &mut RunLog, loaded: &PhaseReport, sampled: &Sampled) -> Result<(), RecordError> {
-    for note in &loaded.failures {
-        let (kind, words, count) = (note.failure, &note.words, note.count);
-        log.tell(format_args!(
-            "{count} requests failed ({kind:?}); the first: {words}"
-        ))?;
-    }
-    if loaded.resent > 0 {
-        let resent = loaded.resent;
-        log.tell(format_args!(
-            "{resent} requests were sent again: their idle connection had been closed"
-        ))?;
-    }
-    for fault in &sampled.faults {
-        log.tell(fault)?;
-    }
-    log.tell(format_args!(
-        "sampler: {:?}, {} of {} ticks",
-        sampled.urgency, sampled.facts.ticks_taken, sampled.facts.ticks_due
-    ))?;
-    let cpu_s = loaded.cpu.as_secs_f64();
-    log.tell(format_args!(
-        "load generator: {cpu_s:.3} s of CPU in its socket thread"
-    ))
 }

@@ -1,6 +1,8 @@
 //! `run.log`: what was worth telling of a run, a line each, as it happens.
 
 use clock::SessionClock;
+use load::PhaseReport;
+use probe::Sampled;
 use record::{RecordError, RunDir};
 use std::{
     fmt::Display,
@@ -35,6 +37,37 @@ impl RunLog {
         self.file
             .write_all(text.as_bytes())
             .map_err(|source| io(&self.path, source))
+    }
+
+    /// What the load and the sampler tell of themselves.
+    pub(crate) fn tell_all(
+        &mut self,
+        loaded: &PhaseReport,
+        sampled: &Sampled,
+    ) -> Result<(), RecordError> {
+        for note in &loaded.failures {
+            let (kind, words, count) = (note.failure, &note.words, note.count);
+            self.tell(format_args!(
+                "{count} requests failed ({kind:?}); the first: {words}"
+            ))?;
+        }
+        if loaded.resent > 0 {
+            let resent = loaded.resent;
+            self.tell(format_args!(
+                "{resent} requests were sent again: their idle connection had been closed"
+            ))?;
+        }
+        for fault in &sampled.faults {
+            self.tell(fault)?;
+        }
+        self.tell(format_args!(
+            "sampler: {:?}, {} of {} ticks",
+            sampled.urgency, sampled.facts.ticks_taken, sampled.facts.ticks_due
+        ))?;
+        let cpu_s = loaded.cpu.as_secs_f64();
+        self.tell(format_args!(
+            "load generator: {cpu_s:.3} s of CPU in its socket thread"
+        ))
     }
 }
 

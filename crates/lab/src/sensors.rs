@@ -4,7 +4,7 @@ use crate::{LabError, run_log::RunLog, target::ReadyTarget, watch::Trouble};
 use clock::SessionClock;
 use plan::Plan;
 use probe::{
-    Probes, Roots, SampleInterval, Sampler,
+    Latest, Probes, Roots, SampleInterval, Sampler,
     block_latency::{BlockLatency, Latencies},
     gpu,
     metrics::{Format, Poller, Source},
@@ -27,12 +27,13 @@ pub(crate) struct Sensors<'a> {
 }
 
 impl Sensors<'_> {
-    /// Starts sampling the host into the run's files.
+    /// Starts sampling the host into the run's files; `latest` shows the last tick.
     pub(crate) fn start(
         &self,
         dir: &RunDir,
         target: &ReadyTarget,
         trouble: &Trouble,
+        latest: &Latest,
     ) -> Result<Sampler, LabError> {
         let mut probes = Probes::open(self.roots, Some(self.device));
         // No driver is the rule on a server without a GPU; the doctor tells.
@@ -46,7 +47,11 @@ impl Sensors<'_> {
         let interval = SampleInterval::new(self.plan.telemetry.interval.get())
             .unwrap_or(SampleInterval::DEFAULT);
         let trouble = trouble.clone();
-        let sink = move |row: &_, cores: &[_]| trouble.note(writer.tick(row, cores));
+        let mut latest = latest.writer(probes.columns());
+        let sink = move |row: &_, cores: &[_]| {
+            trouble.note(writer.tick(row, cores));
+            latest.note(row, cores);
+        };
         Ok(Sampler::start(probes, interval, self.clock, sink)?)
     }
 

@@ -339,6 +339,7 @@ fn tell_began(job: &Job, session: &Session, target: &ReadyTarget, observer: &mut
     observer(Event::Began {
         session: session.dir.path().to_owned(),
         target: target.facts.clone(),
+        device: device.name.clone(),
         runs: planned.len(),
     });
 }

@@ -1,10 +1,10 @@
 //! While a run runs: what is told of it, and what ends it early.
 
-use crate::{Moment, target::ReadyTarget};
+use crate::{Moment, gates::Seen, standing::Standing, target::ReadyTarget};
 use load::{Live, Phase, Stop};
 use nix::sys::statvfs::statvfs;
-use plan::Watchdog;
-use probe::{Roots, Sampler};
+use plan::{CacheState, Plan};
+use probe::{Latest, Roots, Sampler};
 use record::{RecordError, Stage};
 use std::{
     path::Path,
@@ -49,21 +49,28 @@ pub(crate) enum Cut {
     Neighbour(String),
 }
 
-/// Looks for a reason to end a run.
+/// Looks at a run that goes on: what is told of it, and whether there is a reason to end it.
 pub(crate) struct Watch<'a> {
-    pub(crate) limits: Watchdog,
     pub(crate) results: &'a Path,
     pub(crate) target: &'a ReadyTarget,
     pub(crate) roots: &'a Roots,
     pub(crate) stop: &'a Stop,
     pub(crate) trouble: &'a Trouble,
+    pub(crate) sampler: &'a Sampler,
+    /// The host's last tick.
+    pub(crate) latest: &'a Latest,
+    pub(crate) plan: &'a Plan,
+    /// Whether the device under test is known.
+    pub(crate) device_known: bool,
+    /// The declared state of the model's files, and their share in the page cache, in percent.
+    pub(crate) cache: Option<(CacheState, Option<f64>)>,
 }
 
 const MIB: u64 = 1 << 20;
 
 impl Watch<'_> {
     /// A reason, if there is one now.
-    pub(crate) fn look(&self, sampler: &Sampler) -> Option<Cut> {
+    pub(crate) fn look(&self) -> Option<Cut> {
         if self.stop.is_stopped() {
             return Some(Cut::Person);
         }
@@ -73,13 +80,54 @@ impl Watch<'_> {
         if self.target.is_alive(self.roots) == Some(false) {
             return Some(Cut::Server);
         }
-        self.memory(sampler.live().mem_available_bytes)
+        self.memory(self.sampler.live().mem_available_bytes)
             .or_else(|| self.room())
             .map(Cut::Machine)
     }
 
+    /// What is told of the run at this moment.
+    pub(crate) fn moment(
+        &self,
+        live: &Live,
+        standing: &Standing,
+        phase: &Phase,
+        elapsed: Duration,
+    ) -> Moment {
+        let (load, host) = (live.snapshot(), self.sampler.live());
+        let ms = |span: Duration| span.as_secs_f64() * 1e3;
+        let timing = phase.timing;
+        let shortest = timing.ramp + timing.warmup + timing.measure;
+        let ticks = self.latest.seen();
+        let ticks = ticks.map(|seen| (seen.row.tick + 1, seen.ticks_taken));
+        let (ticks_due, ticks_taken) = ticks.unwrap_or_default();
+        let beside = Seen {
+            ticks_due,
+            ticks_taken,
+            same_server: self.target.is_alive(self.roots),
+            cache: self.cache,
+            device_known: self.device_known,
+            ..Seen::default()
+        };
+        Moment {
+            stage: load.stage.unwrap_or(Stage::Ramp),
+            done: (elapsed.as_secs_f64() / shortest.as_secs_f64()).min(1.0),
+            left: shortest.saturating_sub(elapsed),
+            ok: load.ended_ok,
+            failed: load.failed,
+            in_flight: load.in_flight,
+            ttft_p50_ms: load.ttft_p50.map(ms),
+            ttft_p99_ms: load.ttft_p99.map(ms),
+            lately_ttft_p50_ms: load.lately_ttft_p50.map(ms),
+            lately_ttft_p99_ms: load.lately_ttft_p99.map(ms),
+            chunks_per_s: load.chunks_per_s,
+            read_mb_per_s: host.device_read_mb_s,
+            write_mb_per_s: host.device_write_mb_s,
+            gates: standing.gates(self.plan, beside),
+        }
+    }
+
     fn memory(&self, available: Option<u64>) -> Option<String> {
-        let (mib, least) = (available? / MIB, self.limits.mem_available_mib_min);
+        let (mib, least) = (available? / MIB, self.plan.watchdog.mem_available_mib_min);
         (mib < least)
             .then(|| format!("MemAvailable fell to {mib} MiB, below the watchdog's {least} MiB"))
     }
@@ -89,29 +137,9 @@ impl Watch<'_> {
         let free = found
             .blocks_available()
             .checked_mul(found.fragment_size())?;
-        let (mib, least) = (free / MIB, self.limits.results_free_mib_min);
+        let (mib, least) = (free / MIB, self.plan.watchdog.results_free_mib_min);
         (mib < least).then(|| {
             format!("{mib} MiB are free for the results, below the watchdog's {least} MiB")
         })
-    }
-}
-
-/// What is told of a run at this moment.
-pub(crate) fn moment(live: &Live, sampler: &Sampler, phase: &Phase, elapsed: Duration) -> Moment {
-    let (load, host) = (live.snapshot(), sampler.live());
-    let ms = |span: Duration| span.as_secs_f64() * 1e3;
-    let timing = phase.timing;
-    let shortest = timing.ramp + timing.warmup + timing.measure;
-    Moment {
-        stage: load.stage.unwrap_or(Stage::Ramp),
-        done: (elapsed.as_secs_f64() / shortest.as_secs_f64()).min(1.0),
-        ok: load.ended_ok,
-        failed: load.failed,
-        in_flight: load.in_flight,
-        ttft_p50_ms: load.ttft_p50.map(ms),
-        ttft_p99_ms: load.ttft_p99.map(ms),
-        chunks_per_s: load.chunks_per_s,
-        read_mb_per_s: host.device_read_mb_s,
-        write_mb_per_s: host.device_write_mb_s,
     }
 }

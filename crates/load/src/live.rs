@@ -25,14 +25,54 @@ struct Counters {
     ended_ok: AtomicU64,
     failed: AtomicU64,
     chunks: AtomicU64,
-    /// Microseconds.
-    ttft: Mutex<Option<Histogram<u64>>>,
+    ttft: Mutex<Option<Ttfts>>,
     /// When the last snapshot was taken, and the chunks until then.
     last: Mutex<Option<(MonoNs, u64)>>,
 }
 
 const STAGES: [Stage; 4] = [Stage::Ramp, Stage::Warmup, Stage::Measure, Stage::Drain];
 const LONGEST_US: u64 = 24 * 60 * 60 * 1_000_000;
+/// The lately ended are those of the last one to two of these.
+const LATELY: Duration = Duration::from_secs(5);
+
+/// Times to the first token, in microseconds.
+struct Ttfts {
+    all: Histogram<u64>,
+    /// Two windows that overlap: the older one is looked at, and begins anew when it is two spans
+    /// long. So a look needs no sum, and the one who records writes one more number.
+    lately: [Histogram<u64>; 2],
+    turned: MonoNs,
+}
+
+impl Ttfts {
+    fn new() -> Option<Self> {
+        let empty = Histogram::new_with_bounds(1, LONGEST_US, 2).ok()?;
+        Some(Self {
+            all: empty.clone(),
+            lately: [empty.clone(), empty],
+            turned: MonoNs::now(),
+        })
+    }
+
+    fn record(&mut self, us: u64) {
+        self.all.saturating_record(us);
+        for window in &mut self.lately {
+            window.saturating_record(us);
+        }
+    }
+
+    fn turn(&mut self, now: MonoNs) {
+        if now.since(self.turned) >= LATELY {
+            self.turned = now;
+            self.lately.swap(0, 1);
+            self.lately[1].reset();
+        }
+    }
+}
+
+fn quantile(histogram: &Histogram<u64>, q: f64) -> Option<Duration> {
+    (!histogram.is_empty()).then(|| Duration::from_micros(histogram.value_at_quantile(q)))
+}
 
 /// The numbers at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -53,6 +93,10 @@ pub struct LiveSnapshot {
     pub ttft_p50: Option<Duration>,
     /// Its 99th percentile.
     pub ttft_p99: Option<Duration>,
+    /// The median of those that ended well in the last 5 to 10 seconds.
+    pub lately_ttft_p50: Option<Duration>,
+    /// Their 99th percentile.
+    pub lately_ttft_p99: Option<Duration>,
 }
 
 impl Live {
@@ -67,11 +111,13 @@ impl Live {
             ..
         } = &*self.0;
         let chunks = chunks.load(Relaxed);
-        let quantile = |q| {
-            let ttft = lock(&self.0.ttft);
-            let some = ttft.as_ref().filter(|histogram| !histogram.is_empty())?;
-            Some(Duration::from_micros(some.value_at_quantile(q)))
-        };
+        let mut ttft = lock(&self.0.ttft);
+        if let Some(ttft) = &mut *ttft {
+            ttft.turn(MonoNs::now());
+        }
+        let ttft = ttft.as_ref();
+        let of_all = |q| quantile(&ttft?.all, q);
+        let of_lately = |q| quantile(&ttft?.lately[0], q);
         LiveSnapshot {
             stage: STAGES
                 .get(usize::from(stage.load(Relaxed)).wrapping_sub(1))
@@ -81,8 +127,10 @@ impl Live {
             failed: failed.load(Relaxed),
             chunks,
             chunks_per_s: self.rate(chunks),
-            ttft_p50: quantile(0.5),
-            ttft_p99: quantile(0.99),
+            ttft_p50: of_all(0.5),
+            ttft_p99: of_all(0.99),
+            lately_ttft_p50: of_lately(0.5),
+            lately_ttft_p99: of_lately(0.99),
         }
     }
 
@@ -127,12 +175,12 @@ impl Live {
             return;
         };
         let us = u64::try_from(ttft.as_micros()).unwrap_or(LONGEST_US);
-        let mut histogram = lock(&self.0.ttft);
-        if histogram.is_none() {
-            *histogram = Histogram::new_with_bounds(1, LONGEST_US, 2).ok();
+        let mut ttfts = lock(&self.0.ttft);
+        if ttfts.is_none() {
+            *ttfts = Ttfts::new();
         }
-        if let Some(histogram) = &mut *histogram {
-            histogram.saturating_record(us);
+        if let Some(ttfts) = &mut *ttfts {
+            ttfts.record(us);
         }
     }
 }
@@ -169,5 +217,33 @@ impl Stop {
         while !self.is_stopped() {
             self.0.1.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lately_ended_are_forgotten_and_all_are_not() {
+        let mut ttfts = Ttfts::new().unwrap();
+        let at = |seconds| ttfts_began().plus(Duration::from_secs(seconds));
+        ttfts.turned = ttfts_began();
+        ttfts.record(1000);
+        let lately = |ttfts: &Ttfts| quantile(&ttfts.lately[0], 0.5).map(|span| span.as_millis());
+        ttfts.turn(at(5));
+        assert_eq!(lately(&ttfts), Some(1), "five seconds old");
+        ttfts.record(8000);
+        ttfts.turn(at(10));
+        assert_eq!(lately(&ttfts), Some(8), "the first is forgotten");
+        ttfts.turn(at(14));
+        assert_eq!(lately(&ttfts), Some(8));
+        ttfts.turn(at(15));
+        assert_eq!(lately(&ttfts), None);
+        assert_eq!(ttfts.all.len(), 2);
+    }
+
+    fn ttfts_began() -> MonoNs {
+        MonoNs(1_000_000_000)
     }
 }
