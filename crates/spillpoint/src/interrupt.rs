@@ -5,10 +5,14 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
     iterator::Signals,
+    low_level,
 };
 use std::{
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -17,11 +21,10 @@ const INTERRUPTED: i32 = 130;
 
 /// From now on, SIGINT and SIGTERM ask `stop`.
 pub(crate) fn ask_on_signal(stop: &Stop) -> io::Result<()> {
-    let before = Arc::new(AtomicBool::new(false));
+    let ending = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the signal that sets the flag doesn't find it set.
-        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&before))?;
-        flag::register(signal, Arc::clone(&before))?;
+        // A terminal that can't be put back must not hold up the end.
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&ending))?;
     }
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
@@ -29,6 +32,11 @@ pub(crate) fn ask_on_signal(stop: &Stop) -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(move || {
             for _ in signals.forever() {
+                if stop.is_stopped() {
+                    ending.store(true, Ordering::Relaxed);
+                    dash::restore();
+                    low_level::exit(INTERRUPTED);
+                }
                 stop.stop();
             }
         })?;

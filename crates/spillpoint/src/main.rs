@@ -11,7 +11,6 @@ mod exit;
 mod interrupt;
 mod privilege;
 mod progress;
-mod sparkline;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,114 +1,111 @@
-//! What a person sees while a session runs: two bars on a terminal, lines anywhere else. All of
+//! What a person sees while a session runs: a dashboard on a terminal, lines anywhere else. All of
 //! it goes to standard error; the result alone goes to standard output.
 
+use crate::{
+    cli::ProgressView,
+    exit::{OrExit, Result},
+};
 use ::plan::Between;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use anyhow::anyhow;
+use dash::{Dashboard, Screen};
 use lab::{Estimate, Event, Moment};
 use record::{Effect, Gate, RunId, RunState};
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     time::{Duration, Instant},
 };
 
 /// Shows events as they come.
 pub(crate) enum Progress {
-    Bars(Bars),
+    /// A dashboard, once there is a session to show; until then there is an error to be read.
+    Awaited(Option<Estimate>),
+    Dashboard {
+        dashboard: Dashboard,
+        /// What is worth reading when the dashboard is gone.
+        kept: Vec<String>,
+    },
     Lines(Lines),
+    /// Warnings alone.
+    None,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        match io::stderr().is_terminal() {
-            true => Self::Bars(Bars::new()),
+    pub(crate) fn new(view: ProgressView) -> Result<Self> {
+        Ok(match wants_dashboard(view, Screen::Stderr)? {
+            true => Self::Awaited(None),
+            false if view == ProgressView::None => Self::None,
             false => Self::Lines(Lines::default()),
-        }
+        })
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
         match self {
-            Self::Bars(bars) => bars.tell(&event),
+            Self::Awaited(estimate) if matches!(event, Event::Began { .. }) => {
+                let estimate = estimate.take().map(Event::Estimated);
+                *self = Self::begin(&event);
+                estimate
+                    .into_iter()
+                    .chain([event])
+                    .for_each(|event| self.tell(event));
+            }
+            Self::Dashboard { dashboard, kept } => {
+                kept.extend(worth_keeping(&event));
+                dashboard.tell(event);
+            }
             Self::Lines(lines) => lines.tell(&event),
+            Self::Awaited(estimate) => match event {
+                Event::Estimated(found) => *estimate = Some(found),
+                _ => worth_keeping(&event).iter().for_each(|line| print(line)),
+            },
+            Self::None => worth_keeping(&event).iter().for_each(|line| print(line)),
+        }
+    }
+
+    fn begin(event: &Event) -> Self {
+        match Dashboard::of_session(Screen::Stderr) {
+            Ok(dashboard) => Self::Dashboard {
+                dashboard,
+                kept: vec![began(event)],
+            },
+            Err(error) => {
+                print(&format!("no dashboard: {error}"));
+                Self::Lines(Lines::default())
+            }
         }
     }
 
     pub(crate) fn end(self) {
-        if let Self::Bars(bars) = self {
-            bars.plan.finish_and_clear();
-            bars.phase.finish_and_clear();
+        if let Self::Dashboard { dashboard, kept } = self {
+            drop(dashboard);
+            kept.iter().for_each(|line| print(line));
         }
     }
 }
 
-/// A bar for the plan, and one for the phase.
-pub(crate) struct Bars {
-    all: MultiProgress,
-    plan: ProgressBar,
-    phase: ProgressBar,
-    /// The place in the plan, from 0.
-    run: u64,
+/// Whether a dashboard is wanted there, and can be had.
+pub(crate) fn wants_dashboard(view: ProgressView, screen: Screen) -> Result<bool> {
+    match view {
+        ProgressView::Plain | ProgressView::None => Ok(false),
+        ProgressView::Auto => Ok(dash::suits(screen)),
+        ProgressView::Dashboard if dash::suits(screen) => Ok(true),
+        ProgressView::Dashboard => Err(anyhow!(
+            "--progress dashboard needs a terminal that can move its cursor (TERM), with this \
+             program in its foreground; use --progress plain"
+        ))
+        .or_usage(),
+    }
 }
 
-/// The bars' full length: both show shares, not counts.
-const FULL: u64 = 1000;
-
-impl Bars {
-    fn new() -> Self {
-        let all = MultiProgress::new();
-        let bar = |template: &str| {
-            let style = ProgressStyle::with_template(template)
-                .expect("the templates below are well-formed")
-                .progress_chars("━╸ ");
-            ProgressBar::new(FULL).with_style(style)
-        };
-        let plan = all.add(bar("{prefix:8} {bar:30} {elapsed_precise}  {wide_msg}"));
-        let phase = all.add(bar("{prefix:8} {bar:30} {wide_msg}"));
-        Self {
-            all,
-            plan,
-            phase,
-            run: 0,
+/// What is to be read also where the rest is not shown.
+fn worth_keeping(event: &Event) -> Vec<String> {
+    match event {
+        Event::Warning(words) => vec![format!("warning: {words}")],
+        Event::RunEnded { run, state, gates } => bad_end(run, state, gates),
+        Event::Estimated(estimate) => vec![estimated(estimate)],
+        Event::Began { .. } | Event::RunBegan { .. } | Event::Sampling(_) | Event::Progress(_) => {
+            Vec::new()
         }
-    }
-
-    fn tell(&mut self, event: &Event) {
-        match event {
-            Event::Estimated(estimate) => {
-                let _ = self.all.println(estimated(estimate));
-            }
-            Event::Began { session, runs, .. } => {
-                // Without a terminal's room the text is lost, not the session.
-                let _ = self.all.println(began(event));
-                self.plan.set_length(FULL * *runs as u64);
-                self.plan.set_prefix("plan");
-                self.plan.set_message(session_name(session));
-            }
-            Event::RunBegan { run, number, users } => {
-                self.run = *number as u64 - 1;
-                self.phase.set_prefix(format!("u{users}"));
-                self.phase.set_message(run.to_string());
-                self.place(0.0);
-            }
-            Event::Progress(moment) => {
-                self.place(moment.done);
-                self.phase.set_message(line(moment));
-            }
-            Event::RunEnded { run, state, gates } => {
-                self.place(1.0);
-                for line in bad_end(run, state, gates) {
-                    let _ = self.all.println(line);
-                }
-            }
-            Event::Warning(words) => {
-                let _ = self.all.println(format!("warning: {words}"));
-            }
-        }
-    }
-
-    fn place(&self, done: f64) {
-        let done = (done * FULL as f64) as u64;
-        self.phase.set_position(done);
-        self.plan.set_position(self.run * FULL + done);
     }
 }
 
@@ -142,12 +139,10 @@ impl Lines {
                     print(&format!("{} {}", self.run, line(moment)));
                 }
             }
-            Event::RunEnded { run, state, gates } => {
-                for line in bad_end(run, state, gates) {
-                    print(&line);
-                }
+            Event::Sampling(_) => {}
+            Event::RunEnded { .. } | Event::Warning(_) => {
+                worth_keeping(event).iter().for_each(|line| print(line));
             }
-            Event::Warning(words) => print(&format!("warning: {words}")),
         }
     }
 }
@@ -168,6 +163,7 @@ fn began(event: &Event) -> String {
         session,
         target,
         runs,
+        ..
     } = event
     else {
         return String::new();

@@ -4,17 +4,18 @@ mod arrivals;
 mod engine;
 mod load;
 mod run;
+mod watch;
 
 pub(crate) use self::{
     arrivals::{LoraPolicy, Rate, Reuse, Spacing},
     engine::Engine,
     load::{Arrivals, Load},
     run::{Api, LoraDialect, Run, Target, Workload},
+    watch::{ProgressView, Watch},
 };
 
 use ::load::BaseUrl;
 use clap::{Parser, Subcommand, ValueEnum};
-use plan::{Span, Tick};
 use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 /// Shows how the SSD under an LLM server shapes what its users feel, and proves it, or proves that
@@ -168,22 +169,6 @@ pub(crate) struct Calibrate {
     /// ~/.local/state].
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Watch {
-    /// The distance of two ticks: 10ms to 1s.
-    #[arg(long, value_name = "SPAN", default_value = "100ms")]
-    pub(crate) interval: Tick,
-    /// A folder for telemetry.csv and cpu.csv [default: the screen alone].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// A path on the device to watch.
-    #[arg(long, value_name = "PATH", default_value = ".")]
-    pub(crate) storage: PathBuf,
-    /// Ends after this time [default: at Ctrl-C].
-    #[arg(long, value_name = "SPAN")]
-    pub(crate) duration: Option<Span>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! What `run` takes, and the parts of it that `load` takes too.
 
-use super::Doctor;
+use super::{Doctor, ProgressView};
 use ::load::BaseUrl;
 use clap::ValueEnum;
 use plan::{Repeats, Span, Sweep, TokenCount};
@@ -37,6 +37,9 @@ pub(crate) struct Run {
     /// The folder that sessions are kept in.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) results: PathBuf,
+    /// How what goes on is shown.
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
+    pub(crate) progress: ProgressView,
 }
 
 /// The server under test. None named: the embedded engine is started and used.

@@ -18,12 +18,14 @@ pub(crate) fn run(args: cli::Run) -> Result {
     interrupt::ask_on_signal(&stop).or_failed()?;
     match args.plan.as_deref() {
         Some("all") => all(&args, &stop),
-        _ => one(&job(args)?, &stop),
+        _ => {
+            let progress = Progress::new(args.progress)?;
+            one(&job(args)?, progress, &stop)
+        }
     }
 }
 
-fn one(job: &Job, stop: &Stop) -> Result {
-    let mut progress = Progress::new();
+fn one(job: &Job, mut progress: Progress, stop: &Stop) -> Result {
     let ended = lab::run(job, stop, &mut |event| progress.tell(event));
     progress.end();
     match ended {
@@ -63,7 +65,10 @@ fn all(args: &cli::Run, stop: &Stop) -> Result {
         if stop.is_stopped() {
             return Err(Exit::Failed(anyhow!("interrupted")));
         }
-        invalid |= matches!(one(job, stop)?, Exit::Invalid);
+        invalid |= matches!(
+            one(job, Progress::new(args.progress)?, stop)?,
+            Exit::Invalid
+        );
     }
     Ok(if invalid { Exit::Invalid } else { Exit::Done })
 }

@@ -1,20 +1,20 @@
 //! `spillpoint watch`: telemetry alone, to the screen and to files.
 
 use crate::{
-    cli,
+    cli::{self, ProgressView},
     exit::{Exit, OrExit, Result},
     interrupt,
-    sparkline::Sparkline,
+    progress::wants_dashboard,
 };
 use anyhow::Context;
 use clock::SessionClock;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use dash::{Dashboard, HostTitle};
 use load::Stop;
-use probe::{Live, Probes, Roots, SampleInterval, Sampler, device, gpu};
-use record::{RecordError, TelemetryWriter};
+use probe::{Latest, Live, Probes, Roots, SampleInterval, Sampler, device, gpu};
+use record::{DeviceUnderTest, RecordError, TelemetryWriter};
 use std::{
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
@@ -37,7 +37,10 @@ pub(crate) fn run(args: &cli::Watch) -> Result {
     let trouble: Arc<OnceLock<RecordError>> = Arc::default();
     let mut writer = writer(args, &probes)?;
     let noted = Arc::clone(&trouble);
+    let latest = Latest::default();
+    let mut shown = latest.writer(probes.columns());
     let sink = move |row: &_, cores: &[_]| {
+        shown.note(row, cores);
         if let Some(Err(error)) = writer.as_mut().map(|writer| writer.tick(row, cores)) {
             // Only the first counts: the others follow from it.
             let _ = noted.set(error);
@@ -45,11 +48,11 @@ pub(crate) fn run(args: &cli::Watch) -> Result {
     };
     let stop = Stop::default();
     interrupt::ask_on_signal(&stop).or_failed()?;
+    let screen = screen(args, &under_test, latest)?;
     let sampler = Sampler::start(probes, interval, SessionClock::start(), sink).or_failed()?;
-    let name = under_test.name.as_deref().unwrap_or("no block device");
     follow(
         &sampler,
-        name,
+        screen,
         args.duration.map(|span| span.0),
         &stop,
         &trouble,
@@ -82,18 +85,36 @@ fn writer(args: &cli::Watch, probes: &Probes) -> Result<Option<TelemetryWriter>>
         .map(Some)
 }
 
+/// What it is shown on.
+fn screen(
+    args: &cli::Watch,
+    under_test: &DeviceUnderTest,
+    latest: Latest,
+) -> Result<Box<dyn Screen>> {
+    if wants_dashboard(args.progress, dash::Screen::Stdout)? {
+        let files = args.out.iter().map(|out| format!("into {}", out.display()));
+        let title = HostTitle {
+            device: under_test.name.clone(),
+            limit: args.duration.map(|span| span.0),
+            also: files.collect(),
+        };
+        let dashboard = Dashboard::of_host(title, latest, dash::Screen::Stdout);
+        return Ok(Box::new(dashboard.or_failed()?));
+    }
+    Ok(match args.progress {
+        ProgressView::None => Box::new(Nothing),
+        _ => Box::new(Log::default()),
+    })
+}
+
 /// Shows the last second, once a second, until it is over.
 fn follow(
     sampler: &Sampler,
-    device: &str,
+    mut screen: Box<dyn Screen>,
     limit: Option<Duration>,
     stop: &Stop,
     trouble: &OnceLock<RecordError>,
 ) -> Result<()> {
-    let mut screen: Box<dyn Screen> = match io::stdout().is_terminal() {
-        true => Box::new(Lines::new(device)),
-        false => Box::new(Log::default()),
-    };
     let began = Instant::now();
     let over = |elapsed: Duration| limit.is_some_and(|limit| elapsed >= limit);
     let mut due = REFRESH;
@@ -124,36 +145,18 @@ const FIGURES: [Figure; 5] = [
     }),
 ];
 
-/// A terminal: a line a figure, its last minute drawn.
-struct Lines {
-    lines: Vec<(ProgressBar, Sparkline)>,
-}
-
-impl Lines {
-    fn new(device: &str) -> Self {
-        let all = MultiProgress::new();
-        let line = |(name, unit, _): &Figure| {
-            let style = ProgressStyle::with_template("{prefix:16} {wide_msg}")
-                .expect("the template is well-formed");
-            let line = all.add(ProgressBar::new_spinner().with_style(style));
-            line.set_prefix(format!("{name}, {unit}"));
-            (line, Sparkline::new(60))
-        };
-        let lines = FIGURES.iter().map(line).collect();
-        // Without a terminal's room the line is lost, nothing else.
-        let _ = all.println(format!("device: {device}; Ctrl-C ends"));
-        Self { lines }
+/// A terminal: the dashboard follows by itself.
+impl Screen for Dashboard {
+    fn show(&mut self, _: Duration, _: &Live) -> io::Result<()> {
+        Ok(())
     }
 }
 
-impl Screen for Lines {
-    fn show(&mut self, _: Duration, live: &Live) -> io::Result<()> {
-        for ((line, past), (.., value)) in self.lines.iter_mut().zip(&FIGURES) {
-            let value = value(live);
-            past.push(value);
-            line.set_message(format!("{past} {}", shown(value)));
-            line.tick();
-        }
+/// Nothing is shown.
+struct Nothing;
+
+impl Screen for Nothing {
+    fn show(&mut self, _: Duration, _: &Live) -> io::Result<()> {
         Ok(())
     }
 }
