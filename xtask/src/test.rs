@@ -34,6 +34,9 @@ pub(crate) fn run_tests(args: Args) -> Result<()> {
     if tools.browser {
         tests.env("SPILLPOINT_CHROMIUM", "chromium");
     }
+    if tools.terminal {
+        tests.env("SPILLPOINT_TMUX", "tmux");
+    }
     if let Some(kernel) = tools.guest_kernel {
         tests.env("SPILLPOINT_QEMU_KERNEL", kernel);
     }

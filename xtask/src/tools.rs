@@ -34,10 +34,14 @@ const GUEST: &[Tool] = &[
 /// What shows a report as its reader sees it.
 const BROWSER: &[Tool] = &[tool("chromium", "chromium")];
 
+/// A terminal that says what is on it.
+const TERMINAL: &[Tool] = &[tool("tmux", "tmux")];
+
 /// What there is, for the tests' environment.
 pub(crate) struct Tools {
     pub(crate) measuring: bool,
     pub(crate) browser: bool,
+    pub(crate) terminal: bool,
     /// An unpacked kernel, and all else that a guest needs.
     pub(crate) guest_kernel: Option<PathBuf>,
 }
@@ -49,6 +53,7 @@ impl Tools {
         Self {
             measuring: apt.have("comparisons with fio and sysstat", MEASURING),
             browser: apt.have("the report in a browser", BROWSER),
+            terminal: apt.have("the dashboard on a terminal", TERMINAL),
             guest_kernel: apt.guest_kernel(),
         }
     }

@@ -7,6 +7,7 @@ mod bad_server;
 mod big_model;
 mod command_line;
 mod containers;
+mod dashboard;
 mod experiments;
 mod faults;
 mod harness;
