@@ -1,6 +1,5 @@
 //! A program that panics while its dashboard is up, on a real terminal (tmux). Left out without
 //! `SPILLPOINT_TMUX`, which `cargo xtask test` sets.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use dash::{Dashboard, HostTitle, Screen};
 use probe::Latest;

@@ -86,8 +86,8 @@ impl Drop for Terminal<'_> {
 }
 
 /// Says how the terminal is set, before and after.
-const SETTINGS: &str = "stty -a > before; \"$SPILLPOINT\" ";
-const AFTER: &str = "; status=$?; stty -a > after; (exit $status)";
+const SETTINGS: &str = "stty -g > before; \"$SPILLPOINT\" ";
+const AFTER: &str = "; status=$?; stty -g > after; (exit $status)";
 
 #[track_caller]
 fn is_as_before(place: &Workplace) {
@@ -106,12 +106,12 @@ fn watch_follows_the_terminals_size_and_leaves_it_as_it_was() {
     terminal.tmux(&["resize-window", "-x", "40", "-y", "10"]);
     let small = wait_for("the small dashboard", || {
         let screen = terminal.screen();
-        let whole = screen.contains("iowait") && !screen.contains("by core");
+        let whole = screen.contains("iowait") && !screen.contains("HOST");
         whole.then_some(screen)
     });
     assert!(small.lines().count() <= 10, "{small}");
     terminal.tmux(&["resize-window", "-x", "120", "-y", "40"]);
-    terminal.shows(&["by core", "Ctrl-C ends"]);
+    terminal.shows(&["HOST", "Ctrl-C ends"]);
     terminal.tmux(&["send-keys", "q", "x"]);
     terminal.tmux(&["send-keys", "C-c"]);
     let after = terminal.shows(&["ended 0", "ticks taken"]);
