@@ -1,6 +1,9 @@
 //! `cpu.csv`: the CPU times of every core at every tick.
 
-use crate::{RecordError, table::Reader};
+use crate::{
+    Read, RecordError,
+    table::{Fields, Reader},
+};
 use clock::SessionNs;
 use std::path::Path;
 
@@ -77,7 +80,7 @@ pub struct CoreRow {
     pub times: CpuTimes,
 }
 
-pub(crate) const HEADER: &[&str] = &[
+pub(crate) const HEADER: &[&str; 10] = &[
     "t_ns",
     "core",
     "usr_ms",
@@ -102,21 +105,31 @@ pub(crate) fn append(row: &CoreRow, line: &mut Vec<u8>) {
     line.push(b'\n');
 }
 
-/// Reads `cpu.csv`.
-pub(crate) fn read(path: &Path) -> Result<(Vec<CoreRow>, Option<crate::Torn>), RecordError> {
-    const WHOLE: &str = "a whole number";
+/// Gives the rows of `cpu.csv` one after the other.
+pub(crate) fn visit(path: &Path, mut visit: impl FnMut(CoreRow)) -> Read<()> {
     let mut reader = Reader::with_header(path, HEADER)?;
-    let mut rows = Vec::new();
-    while let Some(fields) = reader.next()? {
-        let mut times = [0; 8];
-        for (index, time) in times.iter_mut().enumerate() {
-            *time = fields.whole(index + 2, WHOLE)?;
-        }
-        rows.push(CoreRow {
-            t: SessionNs(fields.required(0, WHOLE)?),
-            core: fields.required(1, WHOLE)?,
-            times: CpuTimes::from_fields(times),
-        });
+    while let Some(row) = reader.next_whole(of_numbers, of_fields)? {
+        visit(row);
     }
-    Ok((rows, reader.torn()))
+    Ok(((), reader.torn()))
+}
+
+fn of_numbers([t, core, times @ ..]: [u64; HEADER.len()]) -> Option<CoreRow> {
+    Some(CoreRow {
+        t: SessionNs(t.try_into().ok()?),
+        core: core.try_into().ok()?,
+        times: CpuTimes::from_fields(times),
+    })
+}
+
+fn of_fields(fields: &Fields) -> Result<CoreRow, RecordError> {
+    let mut times = [0; 8];
+    for (index, time) in times.iter_mut().enumerate() {
+        *time = fields.whole(index + 2)?;
+    }
+    Ok(CoreRow {
+        t: SessionNs(fields.signed(0)?),
+        core: fields.whole(1)?,
+        times: CpuTimes::from_fields(times),
+    })
 }

@@ -15,8 +15,10 @@
 
 mod columns;
 mod cpu;
+mod digits;
 mod error;
 mod layout;
+mod lines;
 mod manifest;
 mod requests;
 mod resume;
@@ -45,5 +47,5 @@ pub use smart::{SmartLog, SmartSnapshot, SmartSource};
 pub use summary::{Distribution, FailureCounts, RequestCounts, Summary};
 pub use table::Torn;
 pub use telemetry::{Series, Telemetry, TelemetryRow, Value};
-pub use tokens::{ChunkTime, RequestTokens};
+pub use tokens::{ChunkNs, ChunkTime, RequestTokens, TokenFrame};
 pub use verdict::{Reason, Verdict, VerdictKind};

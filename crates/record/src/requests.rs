@@ -1,7 +1,8 @@
 //! `requests.csv`: a row a request, written as it ends.
 
 use crate::{
-    RecordError,
+    Read, RecordError,
+    digits::whole_number,
     table::{Fields, Reader},
 };
 use clock::SessionNs;
@@ -230,31 +231,29 @@ pub(crate) fn append(row: &RequestRow, line: &mut Vec<u8>) {
     line.extend_from_slice(text.as_bytes());
 }
 
-/// Reads `requests.csv`.
-pub(crate) fn read(path: &Path) -> Result<(Vec<RequestRow>, Option<crate::Torn>), RecordError> {
+/// Gives the rows of `requests.csv` one after the other.
+pub(crate) fn visit(path: &Path, mut visit: impl FnMut(RequestRow)) -> Read<()> {
     let mut reader = Reader::with_header(path, HEADER)?;
-    let mut rows = Vec::new();
     while let Some(fields) = reader.next()? {
-        rows.push(row(&fields)?);
+        visit(row(&fields)?);
     }
-    Ok((rows, reader.torn()))
+    Ok(((), reader.torn()))
 }
 
 fn row(fields: &Fields) -> Result<RequestRow, RecordError> {
-    const WHOLE: &str = "a whole number";
     Ok(RequestRow {
-        request: fields.required(0, WHOLE)?,
-        user: fields.required(1, WHOLE)?,
+        request: fields.whole(0)?,
+        user: fields.whole(1)?,
         stage: word(fields, 2, Stage::parse, Stage::EXPECTED)?,
         adapter: text(fields, 3),
-        prompt_tokens_wanted: fields.required(4, WHOLE)?,
-        prompt_tokens: fields.optional(5, WHOLE)?,
-        cached_tokens: fields.optional(6, WHOLE)?,
-        output_tokens: fields.optional(7, WHOLE)?,
-        chunks: fields.required(8, WHOLE)?,
-        intended: SessionNs(fields.required(9, WHOLE)?),
-        sent: SessionNs(fields.required(10, WHOLE)?),
-        ended: SessionNs(fields.required(11, WHOLE)?),
+        prompt_tokens_wanted: fields.whole(4)?,
+        prompt_tokens: fields.maybe_whole(5)?,
+        cached_tokens: fields.maybe_whole(6)?,
+        output_tokens: fields.maybe_whole(7)?,
+        chunks: fields.whole(8)?,
+        intended: SessionNs(fields.signed(9)?),
+        sent: SessionNs(fields.signed(10)?),
+        ended: SessionNs(fields.signed(11)?),
         queue: millis(fields, 12)?.ok_or_else(|| fields.refuse(12, MILLIS))?,
         ttfb: millis(fields, 13)?,
         ttft: millis(fields, 14)?,
@@ -264,7 +263,7 @@ fn row(fields: &Fields) -> Result<RequestRow, RecordError> {
         client_lag: millis(fields, 18)?,
         clock: word(fields, 19, StampSource::parse, StampSource::EXPECTED)?,
         outcome: word(fields, 20, Outcome::parse, Outcome::EXPECTED)?,
-        status: fields.optional(21, "an HTTP status")?,
+        status: fields.maybe_whole(21)?,
         error: text(fields, 22),
     })
 }
@@ -288,7 +287,7 @@ const MILLIS: &str = "a time in milliseconds, at most six decimals";
 
 /// Exact to the nanosecond, as [`Millis`] writes it.
 fn millis(fields: &Fields, column: usize) -> Result<Option<Duration>, RecordError> {
-    let text = fields.text(column);
+    let text = fields.bytes(column);
     if text.is_empty() {
         return Ok(None);
     }
@@ -297,17 +296,15 @@ fn millis(fields: &Fields, column: usize) -> Result<Option<Duration>, RecordErro
         .ok_or_else(|| fields.refuse(column, MILLIS))
 }
 
-fn parse_millis(text: &str) -> Option<Duration> {
-    let (whole, decimals) = text.split_once('.')?;
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if decimals.len() != 6 || !digits(whole) || !digits(decimals) {
+fn parse_millis(text: &[u8]) -> Option<Duration> {
+    let point = text.len().checked_sub(7)?;
+    let (whole, decimals) = (&text[..point], &text[point + 1..]);
+    if text[point] != b'.' {
         return None;
     }
-    let whole: u64 = whole.parse().ok()?;
-    let nanos: u64 = decimals.parse().ok()?;
-    Some(Duration::from_nanos(
-        whole.checked_mul(1_000_000)?.checked_add(nanos)?,
-    ))
+    let whole = whole_number(whole)?.checked_mul(1_000_000)?;
+    let nanos = whole.checked_add(whole_number(decimals)?)?;
+    Some(Duration::from_nanos(nanos))
 }
 
 /// A span as milliseconds with six decimals: exact.
@@ -357,15 +354,24 @@ mod tests {
     fn a_span_is_exact_to_the_nanosecond() {
         for nanos in [0, 1, 999_999, 1_000_000, 12_345_678_901] {
             let span = Duration::from_nanos(nanos);
-            assert_eq!(parse_millis(&Millis(span).to_string()), Some(span));
+            assert_eq!(
+                parse_millis(Millis(span).to_string().as_bytes()),
+                Some(span)
+            );
         }
     }
 
     #[test]
     fn a_span_that_nobody_wrote_is_refused() {
         for text in ["", "1", "1.5", "-1.000000", "1.0000000", "nan", "1.00000a"] {
-            assert_eq!(parse_millis(text), None, "{text}");
+            assert_eq!(parse_millis(text.as_bytes()), None, "{text}");
         }
+    }
+
+    fn read(path: &Path) -> Read<Vec<RequestRow>> {
+        let mut rows = Vec::new();
+        let ((), torn) = visit(path, |row| rows.push(row))?;
+        Ok((rows, torn))
     }
 
     fn spans() -> impl Strategy<Value = Option<Duration>> {

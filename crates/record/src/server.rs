@@ -152,7 +152,7 @@ fn read(path: &Path) -> Read<Vec<ServerRow>> {
     let mut rows = Vec::new();
     while let Some(fields) = reader.next()? {
         rows.push(ServerRow {
-            t: SessionNs(fields.required(0, "a whole number")?),
+            t: SessionNs(fields.signed(0)?),
             source: fields.text(1).to_owned(),
             metric: fields.required(2, "a series")?,
             value: fields.required(3, "a number")?,

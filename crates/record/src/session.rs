@@ -2,8 +2,8 @@
 
 use crate::{
     Column, CoreRow, FORMAT, MemoryBack, RecordError, RequestRow, RequestTokens, RunDir,
-    RunManifest, SessionDir, SessionManifest, Summary, Telemetry, TelemetryRow, Torn, Verdict, cpu,
-    requests, telemetry, tokens,
+    RunManifest, SessionDir, SessionManifest, Summary, Telemetry, TelemetryRow, TokenFrame, Torn,
+    Verdict, cpu, requests, telemetry, tokens,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -115,12 +115,28 @@ impl RunDir {
 
     /// Reads `requests.csv`.
     pub fn read_requests(&self) -> Read<Vec<RequestRow>> {
-        requests::read(&self.requests())
+        let mut rows = Vec::new();
+        let ((), torn) = self.visit_requests(|row| rows.push(row))?;
+        Ok((rows, torn))
+    }
+
+    /// Gives the rows of `requests.csv` one after the other, and holds none of them. What was
+    /// given before an error is of a damaged file.
+    pub fn visit_requests(&self, visit: impl FnMut(RequestRow)) -> Read<()> {
+        requests::visit(&self.requests(), visit)
     }
 
     /// Reads `tokens.bin`.
     pub fn read_tokens(&self) -> Read<Vec<RequestTokens>> {
-        tokens::read(&self.tokens())
+        let mut requests = Vec::new();
+        let ((), torn) = self.visit_tokens(|frame| requests.push(frame.into()))?;
+        Ok((requests, torn))
+    }
+
+    /// Gives the frames of `tokens.bin` one after the other, and holds none of them. What was
+    /// given before an error is of a damaged file.
+    pub fn visit_tokens(&self, visit: impl FnMut(TokenFrame)) -> Read<()> {
+        tokens::visit(&self.tokens(), visit)
     }
 
     /// Reads `telemetry.csv`.
@@ -130,7 +146,15 @@ impl RunDir {
 
     /// Reads `cpu.csv`.
     pub fn read_cores(&self) -> Read<Vec<CoreRow>> {
-        cpu::read(&self.cpu())
+        let mut rows = Vec::new();
+        let ((), torn) = self.visit_cores(|row| rows.push(row))?;
+        Ok((rows, torn))
+    }
+
+    /// Gives the rows of `cpu.csv` one after the other, and holds none of them. What was given
+    /// before an error is of a damaged file.
+    pub fn visit_cores(&self, visit: impl FnMut(CoreRow)) -> Read<()> {
+        cpu::visit(&self.cpu(), visit)
     }
 }
 

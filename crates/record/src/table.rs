@@ -1,11 +1,15 @@
 //! Reading CSV files strictly: by header, file, line and column.
 
-use crate::RecordError;
+use crate::{
+    RecordError,
+    digits::{whole_number, whole_numbers},
+    lines::Lines,
+};
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read, Seek, SeekFrom, Take},
+    ops::Range,
     path::{Path, PathBuf},
-    str::FromStr,
+    str::{FromStr, Utf8Error},
 };
 
 /// A last row that a kill cut short, or a header that it cut short or forestalled. It was left
@@ -23,7 +27,7 @@ pub struct Torn {
 /// Every row is one line, as the writers keep it: so a line is read, and split where it lies.
 pub(crate) struct Reader {
     path: PathBuf,
-    input: BufReader<Take<File>>,
+    lines: Lines,
     header: Vec<String>,
     row: Row,
     /// Whether the header is there: a kill can come before it is written.
@@ -34,24 +38,28 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens a file, reads its header, and sets a torn tail aside.
     pub(crate) fn open(path: &Path) -> Result<Self, RecordError> {
-        let mut file = File::open(path).map_err(RecordError::io(path, "open"))?;
-        let (whole, length) = whole_lines(&mut file).map_err(RecordError::io(path, "read"))?;
-        let mut input = BufReader::with_capacity(1 << 16, file.take(whole));
-        let mut row = Row::default();
-        let has_header = row.read(&mut input, path)?;
-        let columns = if has_header { row.len() } else { 0 };
-        let header = (0..columns).map(|column| row.field(column).to_owned());
-        Ok(Self {
+        let file = File::open(path).map_err(RecordError::io(path, "open"))?;
+        let lines = Lines::new(file).map_err(RecordError::io(path, "read"))?;
+        let (whole, torn) = (lines.whole(), lines.torn());
+        let mut reader = Self {
             path: path.to_owned(),
-            header: header.collect(),
-            input,
-            row,
+            lines,
+            header: Vec::new(),
+            row: Row::default(),
             is_begun: whole > 0,
-            torn: (whole == 0 || whole < length).then(|| Torn {
+            torn: (whole == 0 || torn > 0).then(|| Torn {
                 path: path.to_owned(),
-                bytes: length - whole,
+                bytes: torn,
             }),
-        })
+        };
+        if reader.line()?.is_some() {
+            reader.split()?;
+            let fields = reader.fields();
+            reader.header = (0..fields.row.len())
+                .map(|column| fields.text(column).to_owned())
+                .collect();
+        }
+        Ok(reader)
     }
 
     /// Opens a file whose header must be exactly this.
@@ -91,123 +99,145 @@ impl Reader {
 
     /// The next row, or none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Fields<'_>>, RecordError> {
-        if !self.row.read(&mut self.input, &self.path)? {
+        match self.line()? {
+            Some(_) => self.whole_row().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The next row of a file all of whose fields are whole numbers: by `fast` where they are, and
+    /// it takes them, or else by `slow`.
+    pub(crate) fn next_whole<const N: usize, T>(
+        &mut self,
+        fast: impl FnOnce([u64; N]) -> Option<T>,
+        slow: impl FnOnce(&Fields) -> Result<T, RecordError>,
+    ) -> Result<Option<T>, RecordError> {
+        let Some(line) = self.line()? else {
             return Ok(None);
+        };
+        if let Some(row) =
+            whole_numbers(self.lines.and_beyond(line.start), line.len()).and_then(fast)
+        {
+            return Ok(Some(row));
         }
-        if self.row.len() != self.header.len() {
-            return Err(RecordError::Width {
-                path: self.path.clone(),
-                line: self.row.line,
-                found: self.row.len(),
-                expected: self.header.len(),
-            });
-        }
-        Ok(Some(Fields {
-            path: &self.path,
-            header: &self.header,
-            row: &self.row,
-        }))
+        self.whole_row().and_then(|fields| slow(&fields)).map(Some)
     }
 
     pub(crate) fn torn(self) -> Option<Torn> {
         self.torn
+    }
+
+    /// Goes on to the next line that is not empty.
+    fn line(&mut self) -> Result<Option<Range<usize>>, RecordError> {
+        loop {
+            let line = self.lines.next();
+            let Some(mut line) = line.map_err(RecordError::io(&self.path, "read"))? else {
+                return Ok(None);
+            };
+            self.row.number += 1;
+            while line.end > line.start && self.lines.text(line.clone()).ends_with(b"\r") {
+                line.end -= 1;
+            }
+            if !line.is_empty() {
+                self.row.line = line.clone();
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    /// The line as a row, which must be as wide as the header.
+    fn whole_row(&mut self) -> Result<Fields<'_>, RecordError> {
+        self.split()?;
+        if self.row.len() != self.header.len() {
+            return Err(RecordError::Width {
+                path: self.path.clone(),
+                line: self.row.number,
+                found: self.row.len(),
+                expected: self.header.len(),
+            });
+        }
+        Ok(self.fields())
+    }
+
+    fn split(&mut self) -> Result<(), RecordError> {
+        let line = self.lines.text(self.row.line.clone());
+        if !line.is_ascii() {
+            std::str::from_utf8(line)
+                .map_err(|error| not_utf8(&self.path, self.row.number, line, &error))?;
+        }
+        self.row.split(line);
+        Ok(())
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        let line = self.lines.text(self.row.line.clone());
+        Fields {
+            path: &self.path,
+            header: &self.header,
+            text: if self.row.is_quoted {
+                &self.row.unquoted
+            } else {
+                line
+            },
+            row: &self.row,
+        }
     }
 }
 
 /// One line, taken apart.
 #[derive(Default)]
 struct Row {
-    /// The fields, a comma after each but the last; quotes are gone.
-    text: String,
-    /// Where each field ends.
-    ends: Vec<usize>,
+    /// Where the line lies in the buffer.
+    line: Range<usize>,
     /// The line's number, from 1.
-    line: u64,
+    number: u64,
+    /// Where each field ends, in the line or in `unquoted`.
+    ends: Vec<usize>,
+    is_quoted: bool,
+    /// A line with quotes, the quotes gone and a comma after each field but the last.
+    unquoted: Vec<u8>,
 }
 
 impl Row {
-    /// Reads the next line that is not empty; whether there was one.
-    fn read(&mut self, input: &mut impl BufRead, path: &Path) -> Result<bool, RecordError> {
-        loop {
-            let mut bytes = std::mem::take(&mut self.text).into_bytes();
-            bytes.clear();
-            let read = input.read_until(b'\n', &mut bytes);
-            if read.map_err(RecordError::io(path, "read"))? == 0 {
-                return Ok(false);
-            }
-            self.line += 1;
-            while bytes
-                .last()
-                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
-            {
-                bytes.pop();
-            }
-            if bytes.is_empty() {
-                continue;
-            }
-            self.text =
-                String::from_utf8(bytes).map_err(|error| not_utf8(path, self.line, &error))?;
-            self.split();
-            return Ok(true);
-        }
-    }
-
-    fn split(&mut self) {
+    fn split(&mut self, line: &[u8]) {
         self.ends.clear();
-        let mut is_quoted = false;
-        for (at, byte) in self.text.bytes().enumerate() {
-            match byte {
-                b',' => self.ends.push(at),
-                b'"' => is_quoted = true,
-                _ => {}
-            }
-        }
-        self.ends.push(self.text.len());
-        if is_quoted {
-            self.unquote();
+        self.is_quoted = memchr::memchr(b'"', line).is_some();
+        if self.is_quoted {
+            self.unquote(line);
+        } else {
+            self.ends.extend(memchr::memchr_iter(b',', line));
+            self.ends.push(line.len());
         }
     }
 
     /// Takes a line with quotes apart: rare, and so not fast.
-    fn unquote(&mut self) {
-        let line = std::mem::take(&mut self.text);
-        self.ends.clear();
+    fn unquote(&mut self, line: &[u8]) {
+        self.unquoted.clear();
         let (mut is_inside, mut is_start) = (false, true);
-        let mut chars = line.chars().peekable();
-        while let Some(c) = chars.next() {
-            match c {
-                '"' if is_inside && chars.peek() == Some(&'"') => {
-                    chars.next();
-                    self.text.push('"');
+        let mut bytes = line.iter().copied().peekable();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'"' if is_inside && bytes.peek() == Some(&b'"') => {
+                    bytes.next();
+                    self.unquoted.push(b'"');
                 }
-                '"' if is_inside => is_inside = false,
-                '"' if is_start => is_inside = true,
-                ',' if !is_inside => {
-                    self.ends.push(self.text.len());
-                    self.text.push(',');
+                b'"' if is_inside => is_inside = false,
+                b'"' if is_start => is_inside = true,
+                b',' if !is_inside => {
+                    self.ends.push(self.unquoted.len());
+                    self.unquoted.push(b',');
                     is_start = true;
                     continue;
                 }
-                c => self.text.push(c),
+                byte => self.unquoted.push(byte),
             }
             is_start = false;
         }
-        self.ends.push(self.text.len());
+        self.ends.push(self.unquoted.len());
     }
 
     fn len(&self) -> usize {
         self.ends.len()
-    }
-
-    fn field(&self, column: usize) -> &str {
-        let Some(&end) = self.ends.get(column) else {
-            return "";
-        };
-        let start = match column.checked_sub(1) {
-            Some(before) => self.ends[before] + 1,
-            None => 0,
-        };
-        &self.text[start..end]
     }
 }
 
@@ -215,12 +245,26 @@ impl Row {
 pub(crate) struct Fields<'a> {
     path: &'a Path,
     header: &'a [String],
+    /// The fields, a byte between each two.
+    text: &'a [u8],
     row: &'a Row,
 }
 
 impl<'a> Fields<'a> {
+    pub(crate) fn bytes(&self, column: usize) -> &'a [u8] {
+        let Some(&end) = self.row.ends.get(column) else {
+            return &[];
+        };
+        let start = match column.checked_sub(1) {
+            Some(before) => self.row.ends[before] + 1,
+            None => 0,
+        };
+        &self.text[start..end]
+    }
+
     pub(crate) fn text(&self, column: usize) -> &'a str {
-        self.row.field(column)
+        // The whole line has been found to be UTF-8, and fields end at commas.
+        std::str::from_utf8(self.bytes(column)).unwrap_or_default()
     }
 
     /// A field that must be there.
@@ -234,40 +278,33 @@ impl<'a> Fields<'a> {
             .map_err(|_| self.refuse(column, expected))
     }
 
-    /// A whole number that must be there. Shorter ways of writing it than 20 digits cannot
-    /// overflow, and are nearly all.
-    pub(crate) fn whole(&self, column: usize, expected: &'static str) -> Result<u64, RecordError> {
-        let text = self.text(column);
-        if text.is_empty() || text.len() > 19 {
-            return self.required(column, expected);
-        }
-        let mut value = 0;
-        for byte in text.bytes() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return self.required(column, expected);
-            }
-            value = value * 10 + u64::from(digit);
-        }
-        Ok(value)
+    /// A whole number that must be there.
+    pub(crate) fn whole<T: TryFrom<u64>>(&self, column: usize) -> Result<T, RecordError> {
+        let value = whole_number(self.bytes(column)).and_then(|value| value.try_into().ok());
+        value.ok_or_else(|| self.refuse(column, WHOLE))
     }
 
-    /// A field that may be empty.
-    pub(crate) fn optional<T: FromStr>(
+    /// A whole number, or nothing.
+    pub(crate) fn maybe_whole<T: TryFrom<u64>>(
         &self,
         column: usize,
-        expected: &'static str,
     ) -> Result<Option<T>, RecordError> {
-        match self.text(column) {
-            "" => Ok(None),
-            _ => self.required(column, expected).map(Some),
+        match self.bytes(column) {
+            [] => Ok(None),
+            _ => self.whole(column).map(Some),
         }
+    }
+
+    /// A whole number that may be below zero.
+    pub(crate) fn signed(&self, column: usize) -> Result<i64, RecordError> {
+        let value = whole_number(self.bytes(column)).and_then(|value| value.try_into().ok());
+        value.map_or_else(|| self.required(column, WHOLE), Ok)
     }
 
     pub(crate) fn refuse(&self, column: usize, expected: &'static str) -> RecordError {
         RecordError::Field {
             path: self.path.to_owned(),
-            line: self.row.line,
+            line: self.row.number,
             column: column + 1,
             name: self.header.get(column).cloned().unwrap_or_default(),
             value: self.text(column).to_owned(),
@@ -276,31 +313,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// How many bytes the file's whole lines take, and how many it has.
-fn whole_lines(file: &mut File) -> std::io::Result<(u64, u64)> {
-    let length = file.metadata()?.len();
-    let mut end = length;
-    let mut block = [0; 4096];
-    while end > 0 {
-        let start = end.saturating_sub(block.len() as u64);
-        let block = &mut block[..(end - start) as usize];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(block)?;
-        if let Some(at) = block.iter().rposition(|&byte| byte == b'\n') {
-            end = start + at as u64 + 1;
-            break;
-        }
-        end = start;
-    }
-    file.seek(SeekFrom::Start(0))?;
-    Ok((end, length))
-}
+const WHOLE: &str = "a whole number";
 
-fn not_utf8(path: &Path, line: u64, error: &std::string::FromUtf8Error) -> RecordError {
-    let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+fn not_utf8(path: &Path, number: u64, line: &[u8], error: &Utf8Error) -> RecordError {
+    let sound = &line[..error.valid_up_to()];
     RecordError::Field {
         path: path.to_owned(),
-        line,
+        line: number,
         column: 1 + sound.iter().filter(|byte| **byte == b',').count(),
         name: "the field".to_owned(),
         value: String::new(),
@@ -343,5 +362,12 @@ mod tests {
     fn what_is_no_text_is_refused_by_line_and_column() {
         let error = rows(b"a,b\n1,\xff\n").unwrap_err().to_string();
         assert!(error.contains(":2:2: the field is"), "{error}");
+    }
+
+    #[test]
+    fn lines_longer_than_the_buffer_are_read_whole() {
+        let long = "x".repeat(1 << 20);
+        let read = rows(format!("a,b\n1,{long}\n2,y\n").as_bytes()).unwrap();
+        assert_eq!(read, [["1", long.as_str()], ["2", "y"]]);
     }
 }

@@ -6,8 +6,13 @@
 //! first since the request was sent, the others since the chunk before) and its client lag in
 //! nanoseconds plus one, or 0 where there is no lag to tell.
 
-use crate::{RecordError, table::Torn};
-use std::{path::Path, time::Duration};
+use crate::{Read, RecordError, table::Torn};
+use std::{
+    fs::File,
+    io::{BufReader, Read as _},
+    path::Path,
+    time::Duration,
+};
 
 /// The first bytes of the file; the last is the format's version.
 pub(crate) const MAGIC: &[u8; 8] = b"SPTOKEN\x01";
@@ -28,6 +33,46 @@ pub struct ChunkTime {
     pub arrival: Duration,
     /// User-space arrival minus kernel arrival; absent where only user space stamped it.
     pub lag: Option<Duration>,
+}
+
+/// The chunks of one request, as they lie in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenFrame<'a> {
+    /// The request's number in `requests.csv`.
+    pub request: u64,
+    /// Its token-bearing chunks, in order of arrival.
+    pub chunks: &'a [ChunkNs],
+}
+
+/// One token-bearing chunk, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkNs {
+    /// When it arrived, since the request was sent.
+    pub arrival_ns: u64,
+    /// User-space arrival minus kernel arrival; absent where only user space stamped it.
+    pub lag_ns: Option<u64>,
+}
+
+impl From<TokenFrame<'_>> for RequestTokens {
+    fn from(frame: TokenFrame) -> Self {
+        let chunk = |chunk: &ChunkNs| ChunkTime {
+            arrival: Duration::from_nanos(chunk.arrival_ns),
+            lag: chunk.lag_ns.map(Duration::from_nanos),
+        };
+        Self {
+            request: frame.request,
+            chunks: frame.chunks.iter().map(chunk).collect(),
+        }
+    }
+}
+
+impl From<ChunkTime> for ChunkNs {
+    fn from(chunk: ChunkTime) -> Self {
+        Self {
+            arrival_ns: nanos(chunk.arrival),
+            lag_ns: chunk.lag.map(nanos),
+        }
+    }
 }
 
 /// The frame of one request.
@@ -52,50 +97,107 @@ pub(crate) fn append(tokens: &RequestTokens, frame: &mut Vec<u8>) {
     frame[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Reads `tokens.bin`.
-pub(crate) fn read(path: &Path) -> Result<(Vec<RequestTokens>, Option<Torn>), RecordError> {
-    let bytes = std::fs::read(path).map_err(RecordError::io(path, "read"))?;
-    let damaged = |offset: usize, what| RecordError::Damaged {
+/// Gives the frames of `tokens.bin` one after the other.
+pub(crate) fn visit(path: &Path, mut visit: impl FnMut(TokenFrame)) -> Read<()> {
+    let mut file = Frames::open(path)?;
+    let mut chunks = Vec::new();
+    while let Some(payload) = file.next()? {
+        let Some(request) = request(payload, &mut chunks) else {
+            return Err(file.damaged("the frame makes no sense"));
+        };
+        visit(TokenFrame {
+            request,
+            chunks: &chunks,
+        });
+    }
+    let rest = file.length - file.at;
+    let torn = (rest > 0 || file.length < MAGIC.len() as u64).then(|| Torn {
         path: path.to_owned(),
-        offset: offset as u64,
-        what,
-    };
-    let mut requests = Vec::new();
-    if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
-        return Ok((requests, torn(path, bytes.len())));
-    }
-    if !bytes.starts_with(MAGIC) {
-        return Err(damaged(0, "not a token file of this version"));
-    }
-    let mut at = MAGIC.len();
-    while let Some(end) = frame_end(&bytes, at) {
-        let payload = &bytes[at + 8..end];
-        if crc32fast::hash(payload).to_le_bytes() != bytes[at + 4..at + 8] {
-            return Err(damaged(at, "the checksum does not match"));
+        bytes: rest,
+    });
+    Ok(((), torn))
+}
+
+/// A token file, frame by frame.
+struct Frames<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    length: u64,
+    /// Where the next frame begins, and the last one did.
+    at: u64,
+    before: u64,
+    payload: Vec<u8>,
+}
+
+impl<'a> Frames<'a> {
+    fn open(path: &'a Path) -> Result<Self, RecordError> {
+        let file = File::open(path).map_err(RecordError::io(path, "open"))?;
+        let meta = file.metadata().map_err(RecordError::io(path, "read"))?;
+        let mut frames = Self {
+            path,
+            file: BufReader::with_capacity(1 << 18, file),
+            length: meta.len(),
+            at: 0,
+            before: 0,
+            payload: Vec::new(),
+        };
+        let mut magic = [0; MAGIC.len()];
+        let begun = MAGIC.len().min(meta.len() as usize);
+        frames.fill(&mut magic[..begun])?;
+        if magic[..begun] != MAGIC[..begun] {
+            return Err(frames.damaged("not a token file of this version"));
         }
-        requests.push(request(payload).ok_or_else(|| damaged(at, "the frame makes no sense"))?);
-        at = end;
+        if begun == MAGIC.len() {
+            frames.at = begun as u64;
+        }
+        Ok(frames)
     }
-    let rest = bytes.len() - at;
-    Ok((requests, torn(path, rest).filter(|_| rest > 0)))
+
+    /// The next frame's payload, if the frame is all there.
+    fn next(&mut self) -> Result<Option<&[u8]>, RecordError> {
+        let left = self.length - self.at;
+        if left < HEAD {
+            return Ok(None);
+        }
+        let [mut length, mut crc] = [[0; 4]; 2];
+        self.fill(&mut length)?;
+        self.fill(&mut crc)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        if left - HEAD < length {
+            return Ok(None);
+        }
+        let mut payload = std::mem::take(&mut self.payload);
+        payload.resize(length as usize, 0);
+        self.fill(&mut payload)?;
+        self.payload = payload;
+        self.before = self.at;
+        self.at += HEAD + length;
+        if crc32fast::hash(&self.payload) != u32::from_le_bytes(crc) {
+            return Err(self.damaged("the checksum does not match"));
+        }
+        Ok(Some(&self.payload))
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RecordError> {
+        let read = self.file.read_exact(bytes);
+        read.map_err(RecordError::io(self.path, "read"))
+    }
+
+    fn damaged(&self, what: &'static str) -> RecordError {
+        RecordError::Damaged {
+            path: self.path.to_owned(),
+            offset: self.before,
+            what,
+        }
+    }
 }
 
-fn torn(path: &Path, bytes: usize) -> Option<Torn> {
-    Some(Torn {
-        path: path.to_owned(),
-        bytes: bytes as u64,
-    })
-}
+/// How long a frame's head is: length and checksum.
+const HEAD: u64 = 8;
 
-/// Where the frame that begins at `at` ends, if it is all there.
-fn frame_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let length = bytes.get(at..at + 4)?;
-    let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-    let end = at.checked_add(8)?.checked_add(length)?;
-    (end <= bytes.len()).then_some(end)
-}
-
-fn request(payload: &[u8]) -> Option<RequestTokens> {
+/// Takes a payload apart into its request's number and its chunks.
+fn request(payload: &[u8], chunks: &mut Vec<ChunkNs>) -> Option<u64> {
+    chunks.clear();
     let mut rest = payload;
     let request = take(&mut rest)?;
     let count = take(&mut rest)?;
@@ -103,14 +205,13 @@ fn request(payload: &[u8]) -> Option<RequestTokens> {
     if count > rest.len() as u64 / 2 {
         return None;
     }
-    let mut chunks = Vec::with_capacity(count as usize);
-    let mut arrival = Duration::ZERO;
+    let mut arrival_ns = 0u64;
     for _ in 0..count {
-        arrival = arrival.checked_add(Duration::from_nanos(take(&mut rest)?))?;
-        let lag = take(&mut rest)?.checked_sub(1).map(Duration::from_nanos);
-        chunks.push(ChunkTime { arrival, lag });
+        arrival_ns = arrival_ns.checked_add(take(&mut rest)?)?;
+        let lag_ns = take(&mut rest)?.checked_sub(1);
+        chunks.push(ChunkNs { arrival_ns, lag_ns });
     }
-    rest.is_empty().then_some(RequestTokens { request, chunks })
+    rest.is_empty().then_some(request)
 }
 
 fn nanos(span: Duration) -> u64 {
@@ -155,6 +256,12 @@ mod tests {
             });
             RequestTokens { request, chunks: chunks.collect() }
         }
+    }
+
+    fn read(path: &Path) -> Read<Vec<RequestTokens>> {
+        let mut requests = Vec::new();
+        let ((), torn) = visit(path, |frame| requests.push(frame.into()))?;
+        Ok((requests, torn))
     }
 
     fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
