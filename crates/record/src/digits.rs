@@ -43,6 +43,7 @@ const TENS: [u64; 9] = [
 /// The number that the leading digits of eight bytes make, and how many they are: all eight at
 /// once in one word (Lemire, "Quickly parsing eight digits", 2022; the digits are found by the
 /// carries into each byte's high bit).
+#[inline]
 fn eight(bytes: &[u8]) -> (u64, usize) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // The caller's slice has eight bytes.

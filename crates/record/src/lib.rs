@@ -13,6 +13,7 @@
 //! a last torn row is readable. A reader drops such a torn tail and says so ([`Torn`]); anything
 //! else that it does not understand it refuses, by file, line and column ([`RecordError`]).
 
+mod buffer;
 mod columns;
 mod cpu;
 mod digits;

@@ -6,13 +6,8 @@
 //! first since the request was sent, the others since the chunk before) and its client lag in
 //! nanoseconds plus one, or 0 where there is no lag to tell.
 
-use crate::{Read, RecordError, table::Torn};
-use std::{
-    fs::File,
-    io::{BufReader, Read as _},
-    path::Path,
-    time::Duration,
-};
+use crate::{Read, RecordError, buffer::Buffer, table::Torn};
+use std::{fs::File, io::Read as _, path::Path, time::Duration};
 
 /// The first bytes of the file; the last is the format's version.
 pub(crate) const MAGIC: &[u8; 8] = b"SPTOKEN\x01";
@@ -121,12 +116,11 @@ pub(crate) fn visit(path: &Path, mut visit: impl FnMut(TokenFrame)) -> Read<()> 
 /// A token file, frame by frame.
 struct Frames<'a> {
     path: &'a Path,
-    file: BufReader<File>,
+    file: Buffer,
     length: u64,
     /// Where the next frame begins, and the last one did.
     at: u64,
     before: u64,
-    payload: Vec<u8>,
 }
 
 impl<'a> Frames<'a> {
@@ -135,52 +129,52 @@ impl<'a> Frames<'a> {
         let meta = file.metadata().map_err(RecordError::io(path, "read"))?;
         let mut frames = Self {
             path,
-            file: BufReader::with_capacity(1 << 18, file),
+            file: Buffer::new(file.take(meta.len())),
             length: meta.len(),
             at: 0,
             before: 0,
-            payload: Vec::new(),
         };
-        let mut magic = [0; MAGIC.len()];
-        let begun = MAGIC.len().min(meta.len() as usize);
-        frames.fill(&mut magic[..begun])?;
-        if magic[..begun] != MAGIC[..begun] {
+        let begun = frames.need(MAGIC.len())?;
+        let magic = frames.file.take(MAGIC.len());
+        if frames.file.at(magic.clone()) != &MAGIC[..magic.len()] {
             return Err(frames.damaged("not a token file of this version"));
         }
-        if begun == MAGIC.len() {
-            frames.at = begun as u64;
+        if begun {
+            frames.at = MAGIC.len() as u64;
         }
         Ok(frames)
     }
 
     /// The next frame's payload, if the frame is all there.
     fn next(&mut self) -> Result<Option<&[u8]>, RecordError> {
-        let left = self.length - self.at;
-        if left < HEAD {
+        if !self.need(HEAD)? {
             return Ok(None);
         }
-        let [mut length, mut crc] = [[0; 4]; 2];
-        self.fill(&mut length)?;
-        self.fill(&mut crc)?;
-        let length = u64::from(u32::from_le_bytes(length));
-        if left - HEAD < length {
+        let head = self.file.filled().start;
+        let word = |at: usize| {
+            let bytes = self.file.at(head + at..head + at + 4);
+            // Four bytes they are.
+            bytes.try_into().map_or(0, u32::from_le_bytes)
+        };
+        let (length, crc) = (word(0) as usize, word(4));
+        // A length beyond the file's end is a torn frame's, and no reason to make room for it.
+        let whole = (HEAD + length) as u64;
+        if self.length - self.at < whole || !self.need(HEAD + length)? {
             return Ok(None);
         }
-        let mut payload = std::mem::take(&mut self.payload);
-        payload.resize(length as usize, 0);
-        self.fill(&mut payload)?;
-        self.payload = payload;
         self.before = self.at;
-        self.at += HEAD + length;
-        if crc32fast::hash(&self.payload) != u32::from_le_bytes(crc) {
+        self.at += whole;
+        let frame = self.file.take(HEAD + length);
+        let payload = frame.start + HEAD..frame.end;
+        if crc32fast::hash(self.file.at(payload.clone())) != crc {
             return Err(self.damaged("the checksum does not match"));
         }
-        Ok(Some(&self.payload))
+        Ok(Some(self.file.at(payload)))
     }
 
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RecordError> {
-        let read = self.file.read_exact(bytes);
-        read.map_err(RecordError::io(self.path, "read"))
+    fn need(&mut self, length: usize) -> Result<bool, RecordError> {
+        let there = self.file.need(length);
+        there.map_err(RecordError::io(self.path, "read"))
     }
 
     fn damaged(&self, what: &'static str) -> RecordError {
@@ -193,7 +187,7 @@ impl<'a> Frames<'a> {
 }
 
 /// How long a frame's head is: length and checksum.
-const HEAD: u64 = 8;
+const HEAD: usize = 8;
 
 /// Takes a payload apart into its request's number and its chunks.
 fn request(payload: &[u8], chunks: &mut Vec<ChunkNs>) -> Option<u64> {

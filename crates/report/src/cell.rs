@@ -2,11 +2,9 @@
 
 use crate::{
     HostFigure, HostMeans, Metric,
+    chunks::Intervals,
     cohort::Cohort,
-    stats::{
-        ClusterBootstrap, Clustered, Percentile, REPLICATES, SEED, Sorted, repeat_interval,
-        time_ordered_interval,
-    },
+    stats::{Percentile, Pool, repeat_interval},
 };
 use record::{FailureCounts, RequestCounts, RunId};
 
@@ -22,8 +20,9 @@ pub struct Estimate {
 /// How a cell's intervals were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntervalMethod {
-    /// Order statistics over the requests of one run, lengthened by what neighbours are alike; a
-    /// bootstrap of whole requests for figures with several values a request.
+    /// Order statistics over the requests of one run, lengthened by what neighbours are alike. For
+    /// figures with several values a request a bootstrap of whole requests, or where these are many
+    /// their linearised variance; see [`ClusterShares`](crate::stats::ClusterShares).
     OneRun,
     /// Student's t over the repeats' own percentiles; see
     /// [`repeat_interval`](crate::stats::repeat_interval).
@@ -174,89 +173,40 @@ fn sum_counts(cohorts: &[&Cohort]) -> RequestCounts {
 
 /// Every metric's distribution over the pooled rows of all repeats.
 fn spreads(cohorts: &[&Cohort], method: IntervalMethod) -> [Spread; Metric::ALL.len()] {
-    let pooled = Metric::ALL.map(|metric| pool(cohorts, metric));
-    let intervals = match method {
-        IntervalMethod::OneRun => one_run_intervals(cohorts, &pooled),
-        IntervalMethod::Repeats => Metric::ALL
-            .map(|metric| repeats_intervals(cohorts, metric, pooled[metric as usize].sorted())),
-    };
     Metric::ALL.map(|metric| {
-        let sorted = pooled[metric as usize].sorted();
-        let mut intervals = intervals[metric as usize].into_iter();
+        let pool = Pool::of(cohorts.iter().map(|cohort| cohort.spans(metric)));
+        let values = Percentile::REPORTED.map(|percentile| pool.percentile_ms(percentile));
+        let intervals = match (method, cohorts) {
+            (IntervalMethod::OneRun, [cohort]) if metric.is_per_chunk() => {
+                cohort.measured(metric).by_request
+            }
+            (IntervalMethod::OneRun, [cohort]) => cohort.measured(metric).in_time,
+            _ => repeats_intervals(cohorts, metric, values),
+        };
+        let mut intervals = intervals.into_iter();
         Spread {
-            n: sorted.len(),
-            mean_ms: sorted.mean(),
-            max_ms: sorted.max(),
-            percentiles: Percentile::REPORTED.map(|percentile| {
+            n: pool.len(),
+            mean_ms: pool.mean_ms(),
+            max_ms: pool.max_ms(),
+            percentiles: values.map(|value| {
                 let interval = intervals.next().flatten();
-                Some(Estimate {
-                    value: sorted.percentile(percentile)?,
-                    interval,
-                })
+                value.map(|value| Estimate { value, interval })
             }),
         }
     })
 }
 
-/// A metric's intervals, in the order of [`Percentile::REPORTED`].
-type Intervals = [Option<[f64; 2]>; Percentile::REPORTED.len()];
-
-fn repeats_intervals(cohorts: &[&Cohort], metric: Metric, pooled: &Sorted) -> Intervals {
-    let sorted = |cohort: &&Cohort| {
-        Sorted::new(
-            cohort
-                .values(metric)
-                .iter()
-                .map(|(value, _)| *value)
-                .collect(),
-        )
-    };
-    let repeats: Vec<Sorted> = cohorts.iter().map(sorted).collect();
-    Percentile::REPORTED.map(|percentile| {
-        // Every repeat must support the percentile, or its own says nothing.
-        let own: Option<Vec<f64>> = repeats.iter().map(|it| it.percentile(percentile)).collect();
-        repeat_interval(pooled.percentile(percentile)?, &own?)
-    })
-}
-
-fn one_run_intervals(
+fn repeats_intervals(
     cohorts: &[&Cohort],
-    pooled: &[Clustered; Metric::ALL.len()],
-) -> [Intervals; Metric::ALL.len()] {
-    let sizes = cohorts.iter().map(|cohort| cohort.len()).collect();
-    let bootstrap = ClusterBootstrap::new(sizes, REPLICATES, SEED);
-    let wanted: Vec<(&Clustered, Percentile)> = Metric::ALL
-        .into_iter()
-        .filter(|metric| metric.is_per_chunk())
-        .flat_map(|metric| Percentile::REPORTED.map(|p| (&pooled[metric as usize], p)))
-        .collect();
-    let mut bootstrapped = bootstrap.intervals(&wanted).into_iter();
-    Metric::ALL.map(|metric| {
-        let sorted = pooled[metric as usize].sorted();
-        Percentile::REPORTED.map(|percentile| {
-            if metric.is_per_chunk() {
-                bootstrapped.next().flatten()
-            } else {
-                // One run: its values are in the order in which the requests ended.
-                time_ordered_interval(&in_order(cohorts, metric), sorted, percentile)
-            }
-        })
+    metric: Metric,
+    pooled: [Option<f64>; Percentile::REPORTED.len()],
+) -> Intervals {
+    let mut pooled = pooled.into_iter();
+    Percentile::REPORTED.map(|percentile| {
+        let pooled = pooled.next().flatten()?;
+        // Every repeat must support the percentile, or its own says nothing.
+        let own = |cohort: &&Cohort| cohort.pool(metric).percentile_ms(percentile);
+        let own: Option<Vec<f64>> = cohorts.iter().map(own).collect();
+        repeat_interval(pooled, &own?)
     })
-}
-
-fn in_order(cohorts: &[&Cohort], metric: Metric) -> Vec<f64> {
-    let values = cohorts.iter().flat_map(|cohort| cohort.values(metric));
-    values.map(|(value, _)| *value).collect()
-}
-
-/// The values of all cohorts, their requests numbered through.
-fn pool(cohorts: &[&Cohort], metric: Metric) -> Clustered {
-    let mut values = Vec::with_capacity(cohorts.iter().map(|it| it.values(metric).len()).sum());
-    let mut first = 0u32;
-    for cohort in cohorts {
-        let renumbered = cohort.values(metric).iter();
-        values.extend(renumbered.map(|&(value, request)| (value, first + request)));
-        first += cohort.len() as u32;
-    }
-    Clustered::new(values)
 }

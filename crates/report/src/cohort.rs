@@ -3,12 +3,13 @@
 //! The cohort is the requests *sent* within the measured interval, followed to their end. Rates
 //! count what happened within the interval, whichever request it belongs to.
 
-use crate::Metric;
-use record::{Interval, Outcome, RequestCounts, RequestRow, RequestTokens, Stage, StampSource};
-use std::{collections::HashMap, time::Duration};
-
-/// A value in milliseconds and the request of the cohort that it belongs to.
-pub(crate) type Value = (f64, u32);
+use crate::{
+    Metric,
+    chunks::{Chunks, Dependence, Frames, Intervals, Second, Values},
+    requests::{OF_REQUESTS, Request, Requests},
+    stats::{Pool, Spans},
+};
+use record::{ChunkNs, Outcome, Read, RequestCounts, Stage, StampSource};
 
 /// What the figures of one run rest on.
 #[derive(Clone, Debug)]
@@ -23,86 +24,93 @@ pub(crate) struct Cohort {
     /// count.
     pub(crate) all_output_tokens: Option<f64>,
     /// By metric, in the order of [`Metric::ALL`].
-    values: [Vec<Value>; Metric::ALL.len()],
+    measured: [Measured; Metric::ALL.len()],
+}
+
+/// A metric's values over a cohort.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) values: Values,
+    /// Intervals for values that are alike when they follow each other in time.
+    pub(crate) in_time: Intervals,
+    /// Intervals for values that are alike when they are of one request; only of metrics with
+    /// several a request.
+    pub(crate) by_request: Intervals,
 }
 
 impl Cohort {
-    /// Gathers the cohort of a run. Tokens whose request has no row are of a run that was cut
-    /// off: they belong to no request that is known to have ended, and are left out.
-    pub(crate) fn gather(
-        rows: &[RequestRow],
-        tokens: &[RequestTokens],
-        measure: &Interval,
-    ) -> Self {
-        let chunks: HashMap<u64, &RequestTokens> = tokens
-            .iter()
-            .map(|tokens| (tokens.request, tokens))
-            .collect();
+    /// Gathers the cohort of a run from its requests and the first pass over their chunks.
+    pub(crate) fn new(requests: &Requests, chunks: Chunks) -> Self {
+        let measure = requests.measure();
         let mut cohort = Self {
             counts: RequestCounts::default(),
             censored: 0,
-            clock: StampSource::Kernel,
+            clock: requests.clock,
             duration_s: measure.seconds(),
-            ended_ok_within: 0,
-            output_tokens: None,
-            all_output_tokens: rows
-                .iter()
-                .filter(|row| row.outcome == Outcome::Ok || row.output_tokens.is_some())
-                .map(|row| row.output_tokens.map(f64::from))
-                .sum(),
-            values: Default::default(),
+            ended_ok_within: requests.ended_ok_within,
+            output_tokens: chunks.output_tokens,
+            all_output_tokens: requests.output_tokens,
+            measured: Default::default(),
         };
-        for row in rows {
-            let tokens = chunks.get(&row.request).copied();
-            cohort.count_within(row, tokens, measure);
-            if row.stage == Stage::Measure {
-                cohort.admit(row, tokens);
+        for request in requests.all() {
+            if request.stage == Stage::Measure {
+                cohort.count(request.outcome);
             }
         }
+        for metric in OF_REQUESTS {
+            cohort.measured[metric as usize] = Measured::of_requests(requests, metric);
+        }
+        cohort.measured[Metric::Itl as usize].values = chunks.itl;
+        cohort.measured[Metric::ClientLag as usize].values = chunks.client_lag;
         cohort
     }
 
-    /// The values of a metric.
-    pub(crate) fn values(&self, metric: Metric) -> &[Value] {
-        &self.values[metric as usize]
-    }
-
-    /// How many requests it has, whatever became of them.
-    pub(crate) fn len(&self) -> usize {
-        self.counts.total as usize
-    }
-
-    /// Counts what a request of any stage did within the measured interval.
-    fn count_within(
+    /// Reads the chunks once more for the intervals of their values; gives those of the requests
+    /// that count to `counted`. `is_alone`: whether the run is the only one of its cell.
+    pub(crate) fn read_again(
         &mut self,
-        row: &RequestRow,
-        tokens: Option<&RequestTokens>,
-        measure: &Interval,
-    ) {
-        if row.outcome == Outcome::Ok && measure.contains(row.ended) {
-            self.ended_ok_within += 1;
-        }
-        let (Some(usage), Some(tokens)) = (row.output_tokens, tokens) else {
-            return;
+        requests: &mut Requests,
+        frames: &(impl Frames + ?Sized),
+        is_alone: bool,
+        counted: impl FnMut(&Request, &[ChunkNs]),
+    ) -> Read<()> {
+        let values = |metric: Metric| &self.measured[metric as usize].values;
+        let mut second = Second {
+            itl: Dependence::new(values(Metric::Itl), is_alone),
+            client_lag: Dependence::new(values(Metric::ClientLag), is_alone),
         };
-        if tokens.chunks.is_empty() {
-            return;
+        let read = second.read(requests, frames, counted)?;
+        let cohort = requests.cohort;
+        let found = [second.itl, second.client_lag].map(|it| (it.in_time(), it.by_request(cohort)));
+        for (metric, (in_time, by_request)) in
+            [Metric::Itl, Metric::ClientLag].into_iter().zip(found)
+        {
+            let measured = &mut self.measured[metric as usize];
+            measured.in_time = in_time;
+            measured.by_request = by_request;
         }
-        let within = tokens
-            .chunks
-            .iter()
-            .filter(|chunk| measure.contains(row.sent.plus(chunk.arrival)))
-            .count();
-        let share = within as f64 / tokens.chunks.len() as f64;
-        *self.output_tokens.get_or_insert(0.0) += f64::from(usage) * share;
+        Ok(read)
     }
 
-    fn admit(&mut self, row: &RequestRow, tokens: Option<&RequestTokens>) {
-        let request = self.counts.total as u32;
+    /// A metric's values and intervals.
+    pub(crate) fn measured(&self, metric: Metric) -> &Measured {
+        &self.measured[metric as usize]
+    }
+
+    /// A metric's values.
+    pub(crate) fn pool(&self, metric: Metric) -> Pool<'_> {
+        self.spans(metric).pool()
+    }
+
+    /// The same, to pool with others.
+    pub(crate) fn spans(&self, metric: Metric) -> &Spans {
+        &self.measured(metric).values.spans
+    }
+
+    fn count(&mut self, outcome: Outcome) {
         self.counts.total += 1;
-        self.clock = self.clock.max(row.clock);
         let failed = &mut self.counts.failed;
-        match row.outcome {
+        match outcome {
             Outcome::Ok => self.counts.ok += 1,
             Outcome::Refused => failed.refused += 1,
             Outcome::Status => failed.status += 1,
@@ -111,30 +119,28 @@ impl Cohort {
             Outcome::Malformed => failed.malformed += 1,
             Outcome::Unfinished => {}
         }
-        if matches!(row.outcome, Outcome::Timeout | Outcome::Unfinished) {
+        if matches!(outcome, Outcome::Timeout | Outcome::Unfinished) {
             self.censored += 1;
         }
-        let chunks = tokens.map_or(&[][..], |tokens| &tokens.chunks);
-        let lags = chunks.iter().filter_map(|chunk| chunk.lag);
-        self.push(Metric::ClientLag, request, lags);
-        if row.outcome != Outcome::Ok {
-            return;
-        }
-        for metric in Metric::ALL {
-            self.push(metric, request, metric.of_request(row));
-        }
-        let gaps = chunks
-            .windows(2)
-            .map(|pair| pair[1].arrival.saturating_sub(pair[0].arrival));
-        self.push(Metric::Itl, request, gaps);
-    }
-
-    fn push(&mut self, metric: Metric, request: u32, spans: impl IntoIterator<Item = Duration>) {
-        let values = spans.into_iter().map(|span| (millis(span), request));
-        self.values[metric as usize].extend(values);
     }
 }
 
-fn millis(span: Duration) -> f64 {
-    span.as_nanos() as f64 / 1e6
+impl Measured {
+    fn of_requests(requests: &Requests, metric: Metric) -> Self {
+        let spans = || {
+            let counted = requests.all().iter().filter(|it| it.counts());
+            counted.filter_map(|it| it.span_ns(metric))
+        };
+        let values = Values {
+            spans: spans().collect(),
+            requests: spans().count(),
+        };
+        let mut dependence = Dependence::new(&values, false);
+        spans().for_each(|ns| dependence.take_one(ns));
+        Self {
+            in_time: dependence.in_time(),
+            by_request: Intervals::default(),
+            values,
+        }
+    }
 }

@@ -2,13 +2,16 @@
 
 use crate::{
     HostMeans, Note, SmartDelta, Stalls, Steady,
+    chunks::Chunks,
     cohort::Cohort,
+    requests::{Request, Requests},
+    stalls::{Fences, Gathering},
     strip::Strip,
     timeline::{Bins, CpuTimeline},
 };
 use clock::SessionNs;
 use record::{
-    Effect, Read, RecordError, RequestRow, RequestTokens, RunDir, RunId, RunManifest, RunState,
+    ChunkNs, Effect, Gate, Interval, Read, RecordError, RunDir, RunId, RunManifest, RunState,
     ServerRow, Session, Telemetry,
 };
 
@@ -50,11 +53,25 @@ impl RunEvidence {
 
     /// Whether a gate that decides validity failed.
     pub(crate) fn is_invalid(&self) -> bool {
-        self.manifest
-            .iter()
-            .flat_map(|manifest| &manifest.gates)
-            .any(|gate| gate.effect == Effect::Invalid && !gate.passed)
+        self.manifest.as_ref().is_some_and(is_invalid)
     }
+}
+
+fn is_invalid(manifest: &RunManifest) -> bool {
+    let failed = |gate: &Gate| gate.effect == Effect::Invalid && !gate.passed;
+    manifest.gates.iter().any(failed)
+}
+
+/// Whether a cell will rest on this run alone, as far as the manifests tell.
+fn is_alone(run: &RunManifest, all: &[Option<RunManifest>]) -> bool {
+    let cell = |it: &RunManifest| (it.phase.clone(), it.users, it.arm.clone());
+    let own = cell(run);
+    let complete = all
+        .iter()
+        .flatten()
+        .filter(|it| it.state == RunState::Complete);
+    let alike = complete.filter(|it| is_invalid(it) == is_invalid(run) && cell(it) == own);
+    alike.count() <= 1
 }
 
 /// All planned runs, and the CPU's timeline over them.
@@ -81,14 +98,15 @@ pub(crate) fn gather(session: &Session) -> Evidence {
     let runs = dirs
         .iter()
         .zip(&session.manifest.runs)
-        .zip(manifests)
+        .zip(&manifests)
         .map(|((dir, id), manifest)| {
+            let is_alone = manifest.as_ref().is_some_and(|it| is_alone(it, &manifests));
             let mut reader = Reader {
                 session,
                 id,
                 notes: &mut notes,
             };
-            reader.run(dir, manifest, device, timeline.as_mut())
+            reader.run(dir, manifest.clone(), is_alone, device, timeline.as_mut())
         })
         .collect();
     Evidence {
@@ -143,6 +161,14 @@ fn span(manifests: &[Option<RunManifest>]) -> Option<(SessionNs, SessionNs)> {
     Some((start, end))
 }
 
+/// What a run's chunks are laid beside.
+struct Beside<'a> {
+    telemetry: Option<&'a Telemetry>,
+    device: Option<&'a str>,
+    /// Whether it is the only run of its cell.
+    is_alone: bool,
+}
+
 /// Reads one run's files.
 struct Reader<'a> {
     session: &'a Session,
@@ -155,6 +181,7 @@ impl Reader<'_> {
         &mut self,
         dir: &RunDir,
         manifest: Option<RunManifest>,
+        is_alone: bool,
         device: Option<&str>,
         timeline: Option<&mut CpuTimeline>,
     ) -> RunEvidence {
@@ -169,34 +196,38 @@ impl Reader<'_> {
             }
             return evidence;
         };
-        let requests = if evidence.is_complete() {
-            self.requests(dir)
+        let measure = &stages.measure;
+        let mut requests = if evidence.is_complete() {
+            self.requests(dir, measure)
         } else {
             None
         };
         let telemetry = self.telemetry(dir);
         evidence.has_telemetry = telemetry.is_some();
         if let Some(telemetry) = &telemetry {
-            evidence.host = HostMeans::over(telemetry, device, &stages.measure);
+            evidence.host = HostMeans::over(telemetry, device, measure);
         }
-        let measure = &stages.measure;
         if let Some(rows) = self.server(dir) {
             evidence.host.add_server(&rows, measure);
         }
-        if let Some((rows, tokens)) = &requests {
-            let cohort = Cohort::gather(rows, tokens, measure);
-            let host = telemetry.as_ref();
-            evidence.stalls = Some(Stalls::find(rows, tokens, &cohort, host, device, measure));
-            evidence.steady = self.steady(rows);
+        if let Some(requests) = &mut requests {
+            let beside = Beside {
+                telemetry: telemetry.as_ref(),
+                device,
+                is_alone,
+            };
+            let (cohort, stalls) = self.cohort(dir, requests, &beside);
             evidence.cohort = Some(cohort);
+            evidence.stalls = Some(stalls);
+            evidence.steady = self.steady(requests.all());
         }
         if evidence.is_complete() {
             let cohort = evidence.cohort.as_ref();
             evidence.smart = self.smart(dir, cohort.and_then(|it| it.all_output_tokens));
         }
         if let Some(telemetry) = &telemetry {
-            let rows = requests.as_ref().map_or(&[][..], |(rows, _)| rows);
-            evidence.strip = Some(Strip::of(telemetry, device, rows));
+            let requests = requests.as_ref().map_or(&[][..], Requests::all);
+            evidence.strip = Some(Strip::of(telemetry, device, requests));
         }
         if let Some(timeline) = timeline {
             self.cpu(dir, telemetry.as_ref(), timeline);
@@ -204,23 +235,56 @@ impl Reader<'_> {
         evidence
     }
 
+    fn cohort(
+        &mut self,
+        dir: &RunDir,
+        requests: &mut Requests,
+        beside: &Beside,
+    ) -> (Cohort, Stalls) {
+        let without = "has no arrival times of chunks, so no itl, client lag or tokens per second";
+        let chunks = self.whole(Chunks::read(requests, dir), without);
+        let chunks = chunks.unwrap_or_default();
+        self.check(requests, &chunks);
+        let has_chunks = chunks.met > 0;
+        let mut cohort = Cohort::new(requests, chunks);
+        let mut stalls = Gathering::new(
+            Fences::of(&cohort),
+            beside.telemetry,
+            beside.device,
+            requests.measure(),
+        );
+        requests.all().iter().for_each(|it| stalls.first_token(it));
+        if has_chunks {
+            let take = |request: &Request, chunks: &[ChunkNs]| stalls.gaps(request, chunks);
+            let read = cohort.read_again(requests, dir, beside.is_alone, take);
+            // What is torn has been said.
+            self.sound(
+                read,
+                "has no intervals of itl and client lag, and not all stalls",
+            );
+        }
+        (cohort, stalls.finish())
+    }
+
     fn cpu(&mut self, dir: &RunDir, telemetry: Option<&Telemetry>, timeline: &mut CpuTimeline) {
         if let Some(telemetry) = telemetry {
             timeline.add_total(telemetry);
         }
-        let cores = self.whole(dir.read_cores(), "has no per-core CPU times");
-        timeline.add_cores(cores.as_deref().unwrap_or_default());
+        let mut cores = timeline.cores();
+        let read = dir.visit_cores(|row| cores.push(&row));
+        if self.whole(read, "has no per-core CPU times").is_some() {
+            timeline.add_cores(cores);
+        }
     }
 
-    fn requests(&mut self, dir: &RunDir) -> Option<(Vec<RequestRow>, Vec<RequestTokens>)> {
-        let rows = self.whole(dir.read_requests(), "has no requests and so no latencies")?;
-        let tokens = self.whole(
-            dir.read_tokens(),
-            "has no arrival times of chunks, so no itl, client lag or tokens per second",
-        );
-        let tokens = tokens.unwrap_or_default();
-        self.check(&rows, &tokens);
-        Some((rows, tokens))
+    fn requests(&mut self, dir: &RunDir, measure: &Interval) -> Option<Requests> {
+        let mut requests = Requests::new(measure);
+        let read = dir.visit_requests(|row| requests.push(&row));
+        self.whole(read, "has no requests and so no latencies")?;
+        if requests.all().is_empty() {
+            self.note("holds no request");
+        }
+        Some(requests)
     }
 
     /// Servers that tell nothing of themselves leave no file: that is no fault.
@@ -249,28 +313,20 @@ impl Reader<'_> {
         self.whole(read.map(|value| (value, None)), without)
     }
 
-    fn steady(&mut self, rows: &[RequestRow]) -> Option<Steady> {
-        let steady = Steady::of(rows)?;
+    fn steady(&mut self, requests: &[Request]) -> Option<Steady> {
+        let steady = Steady::of(requests)?;
         if let Some(words) = steady.doubt() {
             self.note(words);
         }
         Some(steady)
     }
 
-    fn check(&mut self, rows: &[RequestRow], tokens: &[RequestTokens]) {
-        if rows.is_empty() {
-            self.note("holds no request");
-        }
-        let known: std::collections::HashSet<u64> =
-            tokens.iter().map(|tokens| tokens.request).collect();
-        let lacking = rows
-            .iter()
-            .filter(|row| row.chunks > 0 && !known.contains(&row.request))
-            .count();
-        if lacking > 0 && !tokens.is_empty() {
+    fn check(&mut self, requests: &Requests, chunks: &Chunks) {
+        let lacking = requests.unmet();
+        if lacking > 0 && chunks.met > 0 {
             self.note(format!(
                 "{lacking} of its {} requests have no arrival times in tokens.bin",
-                rows.len()
+                requests.all().len()
             ));
         }
     }

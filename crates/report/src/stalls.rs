@@ -1,11 +1,15 @@
 //! Stalls: waits for a token far beyond what is usual in their run, and what the host did in them.
 
-use crate::{HostMeans, Metric, cohort::Cohort, stats::Stretch};
-use clock::SessionNs;
-use record::{
-    Column, Device, Host, Interval, Outcome, RequestRow, RequestTokens, Stage, Telemetry,
+use crate::{
+    HostMeans, Metric,
+    chunks::gaps,
+    cohort::Cohort,
+    requests::Request,
+    stats::{Pool, Stretch, millis},
 };
-use std::collections::HashMap;
+use clock::SessionNs;
+use record::{ChunkNs, Column, Device, Host, Interval, Telemetry};
+use std::time::Duration;
 
 /// A wait far beyond what is usual in its run.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,102 +52,162 @@ impl Stalls {
     pub const KEPT: usize = 400;
     /// For how many of them the host's figures are worked out.
     const EXPLAINED: usize = 8;
+}
 
-    /// Finds the stalls of a run and lays them beside its telemetry.
-    pub(crate) fn find(
-        rows: &[RequestRow],
-        tokens: &[RequestTokens],
-        cohort: &Cohort,
-        telemetry: Option<&Telemetry>,
-        device: Option<&str>,
+/// Above what a wait is a stall, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fences {
+    itl_ns: Option<u64>,
+    ttft_ns: Option<u64>,
+}
+
+impl Fences {
+    pub(crate) fn of(cohort: &Cohort) -> Self {
+        let fence = |metric| fence_ns(&cohort.pool(metric));
+        Self {
+            itl_ns: fence(Metric::Itl),
+            ttft_ns: fence(Metric::Ttft),
+        }
+    }
+}
+
+/// Gathers the stalls of a run, and lays them beside its telemetry.
+pub(crate) struct Gathering<'a> {
+    fences: Fences,
+    telemetry: Option<&'a Telemetry>,
+    device: Option<&'a str>,
+    ticks: Option<Ticks<'a>>,
+    /// How many seconds of stalls, summed over requests, lie in each step between two ticks.
+    weight: Vec<f64>,
+    count: usize,
+    total_ns: u128,
+    /// The longest so far, and some others.
+    longest: Vec<Wait>,
+}
+
+/// A stall, in little memory: there may be millions of them.
+#[derive(Clone, Copy)]
+struct Wait {
+    length_ns: u64,
+    start: SessionNs,
+    metric: Metric,
+    request: u64,
+}
+
+impl Wait {
+    fn end(&self) -> SessionNs {
+        self.start.plus(Duration::from_nanos(self.length_ns))
+    }
+}
+
+impl<'a> Gathering<'a> {
+    pub(crate) fn new(
+        fences: Fences,
+        telemetry: Option<&'a Telemetry>,
+        device: Option<&'a str>,
         measure: &Interval,
     ) -> Self {
-        let fence = |metric| {
-            fence(
-                cohort
-                    .values(metric)
-                    .iter()
-                    .map(|(value, _)| *value)
-                    .collect(),
-            )
-        };
-        let mut stalls = Self {
-            itl_fence_ms: fence(Metric::Itl),
-            ttft_fence_ms: fence(Metric::Ttft),
-            ..Self::default()
-        };
-        let mut all = stalls.collect(rows, tokens);
-        stalls.count = all.len();
-        stalls.total_s = all.iter().map(|stall| stall.length_ms).sum::<f64>() / 1000.0;
-        if let Some(telemetry) = telemetry {
-            let ticks = Ticks::within(telemetry, measure);
-            let weight = ticks.weights(&all);
-            let storage = ticks.storage_waits(device);
-            for stall in &mut all {
-                stall.storage_wait = storage.as_ref().and_then(|it| ticks.share_in(stall, it));
-            }
-            stalls.storage = Stretch {
-                weight: weight.clone(),
-                share: storage.unwrap_or_default(),
-            };
-            stalls.memory = Stretch {
-                weight,
-                share: ticks
-                    .shares(&Column::Host(Host::PsiMemorySomeUs), 1e-6)
-                    .unwrap_or_default(),
-            };
+        let ticks = telemetry.map(|telemetry| Ticks::within(telemetry, measure));
+        let steps = ticks.as_ref().map_or(0, |ticks| ticks.times.len());
+        Self {
+            fences,
+            telemetry,
+            device,
+            weight: vec![0.0; steps.saturating_sub(1)],
+            ticks,
+            count: 0,
+            total_ns: 0,
+            longest: Vec::new(),
         }
-        all.sort_by(|a, b| {
-            b.length_ms
-                .total_cmp(&a.length_ms)
-                .then(a.start.cmp(&b.start))
-        });
-        all.truncate(Self::KEPT);
-        if let Some(telemetry) = telemetry {
-            for stall in all.iter_mut().take(Self::EXPLAINED) {
-                let around = around(telemetry, stall);
-                stall.window = Some(HostMeans::over(telemetry, device, &around));
-            }
-        }
-        stalls.longest = all;
-        stalls
     }
 
-    fn collect(&self, rows: &[RequestRow], tokens: &[RequestTokens]) -> Vec<Stall> {
-        let chunks: HashMap<u64, &RequestTokens> = tokens
-            .iter()
-            .map(|tokens| (tokens.request, tokens))
-            .collect();
-        let mut all = Vec::new();
-        for row in rows {
-            if row.stage != Stage::Measure || row.outcome != Outcome::Ok {
-                continue;
-            }
-            let stall = |metric, start, length_ms| Stall {
-                metric,
-                request: row.request,
-                start,
-                length_ms,
-                storage_wait: None,
-                window: None,
-            };
-            let beyond = |fence: Option<f64>, ms: f64| fence.is_some_and(|fence| ms > fence);
-            if let Some(ttft) = row.ttft {
-                let ms = ttft.as_secs_f64() * 1e3;
-                if beyond(self.ttft_fence_ms, ms) {
-                    all.push(stall(Metric::Ttft, row.sent, ms));
-                }
-            }
-            let chunks = chunks.get(&row.request).map_or(&[][..], |it| &it.chunks);
-            for pair in chunks.windows(2) {
-                let gap = pair[1].arrival.saturating_sub(pair[0].arrival);
-                let ms = gap.as_secs_f64() * 1e3;
-                if beyond(self.itl_fence_ms, ms) {
-                    all.push(stall(Metric::Itl, row.sent.plus(pair[0].arrival), ms));
-                }
+    /// Takes a late first token.
+    pub(crate) fn first_token(&mut self, request: &Request) {
+        let ttft = request.span_ns(Metric::Ttft).filter(|_| request.counts());
+        let (Some(length_ns), Some(fence)) = (ttft, self.fences.ttft_ns) else {
+            return;
+        };
+        if length_ns > fence {
+            self.push(Wait {
+                length_ns,
+                start: request.sent,
+                metric: Metric::Ttft,
+                request: request.number,
+            });
+        }
+    }
+
+    /// Takes the long gaps of a request's chunks.
+    pub(crate) fn gaps(&mut self, request: &Request, chunks: &[ChunkNs]) {
+        let Some(fence) = self.fences.itl_ns else {
+            return;
+        };
+        for (length_ns, chunk) in gaps(chunks).zip(chunks) {
+            if length_ns > fence {
+                self.push(Wait {
+                    length_ns,
+                    start: request.sent.plus(Duration::from_nanos(chunk.arrival_ns)),
+                    metric: Metric::Itl,
+                    request: request.number,
+                });
             }
         }
-        all
+    }
+
+    fn push(&mut self, wait: Wait) {
+        self.count += 1;
+        self.total_ns += u128::from(wait.length_ns);
+        if let Some(ticks) = &self.ticks {
+            let weight = &mut self.weight;
+            ticks.each_step(&wait, |step, seconds| weight[step] += seconds);
+        }
+        self.longest.push(wait);
+        if self.longest.len() >= 8 * Stalls::KEPT {
+            self.keep_the_longest();
+        }
+    }
+
+    fn keep_the_longest(&mut self) {
+        let order = |it: &Wait| (std::cmp::Reverse(it.length_ns), it.start);
+        self.longest.sort_by_key(order);
+        self.longest.truncate(Stalls::KEPT);
+    }
+
+    pub(crate) fn finish(mut self) -> Stalls {
+        self.keep_the_longest();
+        let storage = self.ticks.as_ref();
+        let storage = storage.and_then(|ticks| ticks.storage_waits(self.device));
+        let memory = self.ticks.as_ref();
+        let memory = memory.and_then(|it| it.shares(&Column::Host(Host::PsiMemorySomeUs), 1e-6));
+        let longest = self.longest.iter().enumerate();
+        let longest = longest.map(|(index, wait)| Stall {
+            metric: wait.metric,
+            request: wait.request,
+            start: wait.start,
+            length_ms: millis(wait.length_ns),
+            storage_wait: storage
+                .as_ref()
+                .and_then(|shares| self.ticks.as_ref()?.share_in(wait, shares)),
+            window: self
+                .telemetry
+                .filter(|_| index < Stalls::EXPLAINED)
+                .map(|it| HostMeans::over(it, self.device, &around(it, wait))),
+        });
+        Stalls {
+            itl_fence_ms: self.fences.itl_ns.map(millis),
+            ttft_fence_ms: self.fences.ttft_ns.map(millis),
+            count: self.count,
+            total_s: self.total_ns as f64 / 1e9,
+            longest: longest.collect(),
+            storage: Stretch {
+                weight: self.weight.clone(),
+                share: storage.clone().unwrap_or_default(),
+            },
+            memory: Stretch {
+                weight: self.weight.clone(),
+                share: memory.unwrap_or_default(),
+            },
+        }
     }
 }
 
@@ -151,22 +215,20 @@ impl Stalls {
 /// the quartiles (Tukey, "Exploratory Data Analysis" (1977), section 2D), and twice the upper
 /// quartile at least, for runs that hardly vary. Each run has a fence of its own: what shifts a
 /// whole repeat is no stall. Nothing with fewer than twenty values.
-fn fence(mut values: Vec<f64>) -> Option<f64> {
+fn fence_ns(values: &Pool) -> Option<u64> {
     if values.len() < 20 {
         return None;
     }
-    let mut quartile = |of: usize| {
-        let rank = (values.len() * of).div_ceil(4) - 1;
-        *values.select_nth_unstable_by(rank, f64::total_cmp).1
-    };
-    let (lower, upper) = (quartile(1), quartile(3));
-    Some((upper + 3.0 * (upper - lower)).max(2.0 * upper))
+    let quartile = |of: usize| values.at_rank((values.len() * of).div_ceil(4));
+    let (lower, upper) = (quartile(1)?, quartile(3)?);
+    let far_out = upper.saturating_add((upper - lower).saturating_mul(3));
+    Some(far_out.max(upper.saturating_mul(2)))
 }
 
 /// From the last tick before a stall to the first after it.
-fn around(telemetry: &Telemetry, stall: &Stall) -> Interval {
+fn around(telemetry: &Telemetry, stall: &Wait) -> Interval {
     let times = telemetry.times();
-    let end = SessionNs(stall.start.0 + (stall.length_ms * 1e6) as i64);
+    let end = stall.end();
     let before = times
         .partition_point(|&t| t <= stall.start)
         .saturating_sub(1);
@@ -220,17 +282,8 @@ impl<'a> Ticks<'a> {
         })
     }
 
-    /// How many seconds of stalls, summed over requests, lie in each step.
-    fn weights(&self, stalls: &[Stall]) -> Vec<f64> {
-        let mut weights = vec![0.0; self.times.len().saturating_sub(1)];
-        for stall in stalls {
-            self.each_step(stall, |step, seconds| weights[step] += seconds);
-        }
-        weights
-    }
-
     /// The mean of a share over a stall.
-    fn share_in(&self, stall: &Stall, shares: &[f64]) -> Option<f64> {
+    fn share_in(&self, stall: &Wait, shares: &[f64]) -> Option<f64> {
         let (mut sum, mut over) = (0.0, 0.0);
         self.each_step(stall, |step, seconds| {
             sum += seconds * shares[step];
@@ -239,9 +292,9 @@ impl<'a> Ticks<'a> {
         (over > 0.0).then(|| sum / over)
     }
 
-    fn each_step(&self, stall: &Stall, mut visit: impl FnMut(usize, f64)) {
+    fn each_step(&self, stall: &Wait, mut visit: impl FnMut(usize, f64)) {
         let start = stall.start;
-        let end = SessionNs(start.0 + (stall.length_ms * 1e6) as i64);
+        let end = stall.end();
         let first = self
             .times
             .partition_point(|&t| t <= start)
@@ -261,12 +314,14 @@ impl<'a> Ticks<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Spans;
 
     #[test]
     fn a_fence_lies_far_beyond_the_quartiles() {
-        let even: Vec<f64> = (1..=100).map(f64::from).collect();
-        assert_eq!(fence(even), Some(75.0 + 3.0 * 50.0));
-        assert_eq!(fence(vec![5.0; 40]), Some(10.0));
-        assert_eq!(fence(vec![5.0; 19]), None);
+        let fence =
+            |values: &mut dyn Iterator<Item = u64>| fence_ns(&values.collect::<Spans>().pool());
+        assert_eq!(fence(&mut (1..=100)), Some(75 + 3 * 50));
+        assert_eq!(fence(&mut [5; 40].into_iter()), Some(10));
+        assert_eq!(fence(&mut [5; 19].into_iter()), None);
     }
 }

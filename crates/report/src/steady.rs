@@ -1,7 +1,8 @@
 //! Whether a run had settled when its measured interval began.
 
-use crate::stats::settles_at;
-use record::{Outcome, RequestRow, Stage};
+use crate::{Metric, requests::Request, stats::settles_at};
+use clock::SessionNs;
+use record::Stage;
 
 /// Where a run's latencies settle, in the order in which its requests were sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,16 +22,14 @@ const WORTH_SAYING: f64 = 0.1;
 
 impl Steady {
     /// Nothing with fewer than fifty requests.
-    pub(crate) fn of(rows: &[RequestRow]) -> Option<Self> {
-        let mut measured: Vec<&RequestRow> = rows
-            .iter()
-            .filter(|row| row.stage == Stage::Measure && row.outcome == Outcome::Ok)
+    pub(crate) fn of(requests: &[Request]) -> Option<Self> {
+        let measured = requests.iter().filter(|request| request.counts());
+        let mut measured: Vec<(SessionNs, u64)> = measured
+            .filter_map(|request| Some((request.sent, request.span_ns(Metric::E2e)?)))
             .collect();
-        measured.sort_by_key(|row| row.sent);
-        let latencies: Vec<f64> = measured
-            .iter()
-            .filter_map(|row| Some(row.e2e?.as_secs_f64()))
-            .collect();
+        measured.sort_by_key(|(sent, _)| *sent);
+        let seconds = |(_, ns): &(SessionNs, u64)| *ns as f64 / 1e9;
+        let latencies: Vec<f64> = measured.iter().map(seconds).collect();
         if latencies.len() < 50 {
             return None;
         }
@@ -42,9 +41,9 @@ impl Steady {
             _ => mean(start) / mean(rest),
         };
         Some(Self {
-            cut: rows
+            cut: requests
                 .iter()
-                .filter(|row| matches!(row.stage, Stage::Ramp | Stage::Warmup))
+                .filter(|it| matches!(it.stage, Stage::Ramp | Stage::Warmup))
                 .count(),
             measured: latencies.len(),
             settles_at: from,

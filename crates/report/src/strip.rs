@@ -1,7 +1,8 @@
 //! Memory and storage over time, for the figures that lay requests beside them.
 
+use crate::{Metric, requests::Request, stats::millis};
 use clock::SessionNs;
-use record::{Column, Device, Host, Outcome, RequestRow, Telemetry};
+use record::{Column, Device, Host, Outcome, Telemetry};
 
 /// At most so many points a run and series.
 const MOST_POINTS: usize = 240;
@@ -28,7 +29,7 @@ pub(crate) struct Strip {
 pub(crate) type Series = Vec<(f64, f64)>;
 
 impl Strip {
-    pub(crate) fn of(telemetry: &Telemetry, device: Option<&str>, rows: &[RequestRow]) -> Self {
+    pub(crate) fn of(telemetry: &Telemetry, device: Option<&str>, requests: &[Request]) -> Self {
         let ticks = Thinned(telemetry);
         let host = |field| Column::Host(field);
         let reads = device
@@ -47,17 +48,16 @@ impl Strip {
             majfaults: ticks.rate(&[host(Host::PgmajfaultCount)], 1.0),
             reads: reads.unwrap_or_default(),
             psi_io: ticks.rate(&[host(Host::PsiIoSomeUs)], 1e-4),
-            ttft: first_tokens(rows),
+            ttft: first_tokens(requests),
         }
     }
 }
 
 /// Of many requests evenly spread ones, and always the slowest tenth of a percent.
-fn first_tokens(rows: &[RequestRow]) -> Series {
-    let ok = rows.iter().filter(|row| row.outcome == Outcome::Ok);
-    let mut all: Series = ok
-        .filter_map(|row| Some((row.sent.as_secs_f64(), row.ttft?.as_secs_f64() * 1e3)))
-        .collect();
+fn first_tokens(requests: &[Request]) -> Series {
+    let ok = requests.iter().filter(|it| it.outcome == Outcome::Ok);
+    let point = |it: &Request| Some((it.sent.as_secs_f64(), millis(it.span_ns(Metric::Ttft)?)));
+    let mut all: Series = ok.filter_map(point).collect();
     let every = all.len().div_ceil(MOST_POINTS).max(1);
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     // The slowest of each group: thinning must not hide a tail.

@@ -1,10 +1,6 @@
 //! The figures of one run: `summary.json`.
 
-use crate::{
-    Metric,
-    cohort::Cohort,
-    stats::{Percentile, Sorted, time_ordered_interval},
-};
+use crate::{Metric, chunks::Chunks, cohort::Cohort, requests::Requests, stats::Percentile};
 use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
 
 /// The figures of one phase, from all of its requests, those of its other stages too: rates count
@@ -14,7 +10,14 @@ use record::{Distribution, Interval, RequestRow, RequestTokens, Summary};
 /// and censored ones are counted beside them. Intervals come from order statistics, lengthened by
 /// what values that follow each other are alike, whether in one request or in neighbours.
 pub fn summarise(rows: &[RequestRow], tokens: &[RequestTokens], measure: &Interval) -> Summary {
-    of_cohort(&Cohort::gather(rows, tokens, measure))
+    let mut requests = Requests::new(measure);
+    rows.iter().for_each(|row| requests.push(row));
+    // What is held in memory is read without an error.
+    let chunks = Chunks::read(&mut requests, tokens);
+    let chunks = chunks.map(|(chunks, _)| chunks).unwrap_or_default();
+    let mut cohort = Cohort::new(&requests, chunks);
+    let _ = cohort.read_again(&mut requests, tokens, false, |_, _| {});
+    of_cohort(&cohort)
 }
 
 pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
@@ -46,38 +49,24 @@ pub(crate) fn of_cohort(cohort: &Cohort) -> Summary {
     }
 }
 
-/// A metric's values, in the order in which their requests ended.
 fn distribution(cohort: &Cohort, metric: Metric) -> Distribution {
     /// Fewer requests do not show how alike the values of one are.
     const FEWEST_REQUESTS: usize = 20;
-    let values = cohort.values(metric);
-    let in_order: Vec<f64> = values.iter().map(|(value, _)| *value).collect();
-    let requests = values.chunk_by(|(_, a), (_, b)| a == b).count();
-    let enough = !metric.is_per_chunk() || requests >= FEWEST_REQUESTS;
-    let sorted = Sorted::new(in_order.clone());
-    let interval = |percentile| {
-        let interval = time_ordered_interval(&in_order, &sorted, percentile);
-        interval.filter(|_| enough)
-    };
+    let measured = cohort.measured(metric);
+    let enough = !metric.is_per_chunk() || measured.values.requests >= FEWEST_REQUESTS;
+    let pool = cohort.pool(metric);
+    let [p50, p90, p95, p99] = Percentile::REPORTED.map(|it| pool.percentile_ms(it));
+    let [p50_ci, _, _, p99_ci] = measured.in_time.map(|interval| interval.filter(|_| enough));
     Distribution {
-        p50_ci: interval(Percentile::P50),
-        p99_ci: interval(Percentile::P99),
-        ..figures(&sorted)
-    }
-}
-
-/// All but the intervals.
-fn figures(sorted: &Sorted) -> Distribution {
-    Distribution {
-        n: sorted.len() as u64,
-        mean: sorted.mean(),
-        p50: sorted.percentile(Percentile::P50),
-        p90: sorted.percentile(Percentile::P90),
-        p95: sorted.percentile(Percentile::P95),
-        p99: sorted.percentile(Percentile::P99),
-        max: sorted.max(),
-        p50_ci: None,
-        p99_ci: None,
+        n: pool.len() as u64,
+        mean: pool.mean_ms(),
+        p50,
+        p90,
+        p95,
+        p99,
+        max: pool.max_ms(),
+        p50_ci,
+        p99_ci,
     }
 }
 

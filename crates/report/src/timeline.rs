@@ -48,6 +48,11 @@ impl Bins {
         self.start.as_secs_f64() + bin as f64 * self.width_s()
     }
 
+    fn span(&self, bin: usize) -> Range<SessionNs> {
+        let at = |bin: usize| SessionNs(self.start.0 + bin as i64 * self.width_ns);
+        at(bin)..at(bin + 1)
+    }
+
     /// Visits the bins that a span of time touches, with the share of it that lies in each.
     fn spread(&self, span: Range<SessionNs>, mut visit: impl FnMut(usize, f64)) {
         let whole = span.end - span.start;
@@ -133,17 +138,24 @@ impl CpuTimeline {
         }
     }
 
-    /// Adds a run's ticks of each core.
-    pub(crate) fn add_cores(&mut self, rows: &[CoreRow]) {
-        let mut before: BTreeMap<u32, &CoreRow> = BTreeMap::new();
-        for row in rows {
-            let bins = self.cores.entry(row.core);
+    /// To add a run's ticks of each core to.
+    pub(crate) fn cores(&self) -> CoresTimeline {
+        CoresTimeline {
+            bins: self.bins,
+            cores: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// Adds the ticks of each core of a run that was read to its end.
+    pub(crate) fn add_cores(&mut self, run: CoresTimeline) {
+        for core in run.cores {
+            let bins = self.cores.entry(core.number);
             let bins = bins.or_insert_with(|| vec![Spent::default(); self.bins.count]);
-            if let Some(then) = before.insert(row.core, row) {
-                let (now, since) = (spent(&row.times), spent(&then.times));
-                self.bins.spread(then.t..row.t, |bin, share| {
-                    add(&mut bins[bin], &now, &since, share);
-                });
+            for (all, part) in bins.iter_mut().zip(&core.spent) {
+                for (all, part) in all.iter_mut().zip(part) {
+                    *all += part;
+                }
             }
         }
     }
@@ -163,6 +175,78 @@ impl CpuTimeline {
             .iter()
             .map(|(&core, bins)| (core, iowait(bins)))
             .collect()
+    }
+}
+
+/// What each core did in one run.
+#[derive(Debug)]
+pub(crate) struct CoresTimeline {
+    bins: Bins,
+    cores: Vec<CoreTimeline>,
+    /// Which core's row probably comes next: they come in the same order at every tick.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct CoreTimeline {
+    number: u32,
+    since: SessionNs,
+    then: CpuTimes,
+    /// The bin of the last step, which the next one will probably lie in too.
+    within: Range<SessionNs>,
+    bin: usize,
+    spent: Vec<Spent>,
+}
+
+impl CoresTimeline {
+    /// Adds the next row.
+    pub(crate) fn push(&mut self, row: &CoreRow) {
+        let expected = self.cores.get(self.next);
+        if expected.is_none_or(|core| core.number != row.core) {
+            self.next = match self.cores.iter().position(|core| core.number == row.core) {
+                Some(place) => place,
+                None => return self.begin(row),
+            };
+        }
+        self.cores[self.next].step(&self.bins, row);
+        self.turn();
+    }
+
+    fn begin(&mut self, row: &CoreRow) {
+        self.cores.push(CoreTimeline {
+            number: row.core,
+            since: row.t,
+            then: row.times,
+            within: row.t..row.t,
+            bin: 0,
+            spent: vec![Spent::default(); self.bins.count],
+        });
+        self.next = self.cores.len() - 1;
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.next += 1;
+        if self.next == self.cores.len() {
+            self.next = 0;
+        }
+    }
+}
+
+impl CoreTimeline {
+    fn step(&mut self, bins: &Bins, row: &CoreRow) {
+        let since = std::mem::replace(&mut self.since, row.t);
+        let then = std::mem::replace(&mut self.then, row.times);
+        let (now, then) = (spent(&row.times), spent(&then));
+        let is_within = |t: SessionNs| self.within.start <= t && t <= self.within.end;
+        if since < row.t && is_within(since) && is_within(row.t) {
+            add(&mut self.spent[self.bin], &now, &then, 1.0);
+            return;
+        }
+        bins.spread(since..row.t, |bin, share| {
+            add(&mut self.spent[bin], &now, &then, share);
+            (self.bin, self.within) = (bin, bins.span(bin));
+        });
     }
 }
 

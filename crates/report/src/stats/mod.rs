@@ -8,6 +8,7 @@
 
 mod binomial;
 mod bootstrap;
+mod cluster;
 mod dependent;
 mod knee;
 mod normal;
@@ -17,11 +18,13 @@ mod quantile;
 mod ratio;
 mod repeats;
 mod shift;
+mod spans;
 mod steady;
 
 pub use binomial::binomial_cdf;
 pub use bootstrap::{ClusterBootstrap, Clustered, REPLICATES, SEED};
-pub use dependent::time_ordered_interval;
+pub use cluster::ClusterShares;
+pub use dependent::{BatchShares, time_ordered_interval};
 pub use knee::{Knee, knee};
 pub use order::{order_statistic_interval, order_statistic_ranks};
 pub use paired::{PairedEffect, paired_effect};
@@ -29,6 +32,7 @@ pub use quantile::{Percentile, Sorted};
 pub use ratio::{PairedRatio, UnpairedRatio, paired_ratio, unpaired_ratio};
 pub use repeats::repeat_interval;
 pub use shift::{Coincidence, Stretch, coincidence};
+pub use spans::{Pool, Spans, SpansBuilder, millis};
 pub use steady::settles_at;
 
 /// The confidence of every interval in this crate.

@@ -276,9 +276,7 @@ impl Run<'_> {
                 .unwrap();
         }
         let mut writer = RunWriter::create(&dir).unwrap();
-        for (row, tokens) in self.requests() {
-            writer.request(&row, &tokens).unwrap();
-        }
+        self.requests(|row, tokens| writer.request(&row, &tokens).unwrap());
         self.telemetry(&dir, cpu);
         if self.scenario.smart {
             dir.write_smart_post(&cpu.smart(self.stages.drain.end_ns))
@@ -384,18 +382,18 @@ impl Run<'_> {
         (0.25 * normal).exp()
     }
 
-    fn requests(&mut self) -> Vec<(RequestRow, RequestTokens)> {
-        let mut done = Vec::new();
+    fn requests(&mut self, mut done: impl FnMut(RequestRow, RequestTokens)) {
+        let mut number = 0;
         let end = self.stages.drain.end_ns.as_secs_f64();
         for user in 0..self.users {
             let mut now = self.stages.ramp.start_ns.as_secs_f64() + self.uniform();
             while now < end {
-                let (row, tokens) = self.request(done.len() as u64, user, now);
+                let (row, tokens) = self.request(number, user, now);
                 now = row.ended.as_secs_f64() + 0.001;
-                done.push((row, tokens));
+                number += 1;
+                done(row, tokens);
             }
         }
-        done
     }
 
     fn request(&mut self, request: u64, user: u32, sent_s: f64) -> (RequestRow, RequestTokens) {
