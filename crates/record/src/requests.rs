@@ -74,8 +74,11 @@ macro_rules! words {
                 match self { $($group::$word => $name,)+ }
             }
 
-            fn parse(word: &str) -> Option<Self> {
-                match word { $($name => Some($group::$word),)+ _ => None }
+            fn parse(word: &[u8]) -> Option<Self> {
+                $(if word == $name.as_bytes() {
+                    return Some($group::$word);
+                })+
+                None
             }
 
             const EXPECTED: &str = $expected;
@@ -271,16 +274,15 @@ fn row(fields: &Fields) -> Result<RequestRow, RecordError> {
 fn word<T>(
     fields: &Fields,
     column: usize,
-    parse: fn(&str) -> Option<T>,
+    parse: fn(&[u8]) -> Option<T>,
     expected: &'static str,
 ) -> Result<T, RecordError> {
-    parse(fields.text(column)).ok_or_else(|| fields.refuse(column, expected))
+    parse(fields.bytes(column)).ok_or_else(|| fields.refuse(column, expected))
 }
 
 fn text(fields: &Fields, column: usize) -> Option<String> {
-    Some(fields.text(column))
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+    let is_there = !fields.bytes(column).is_empty();
+    is_there.then(|| fields.text(column).to_owned())
 }
 
 const MILLIS: &str = "a time in milliseconds, at most six decimals";

@@ -131,7 +131,9 @@ impl Reader {
     fn line(&mut self) -> Result<Option<Range<usize>>, RecordError> {
         loop {
             let line = self.lines.next();
-            let Some(mut line) = line.map_err(RecordError::io(&self.path, "read"))? else {
+            // Made only when there is one: this is the way of every line.
+            let failed = |source| RecordError::io(&self.path, "read")(source);
+            let Some(mut line) = line.map_err(failed)? else {
                 return Ok(None);
             };
             self.row.number += 1;

@@ -174,7 +174,8 @@ impl<'a> Frames<'a> {
 
     fn need(&mut self, length: usize) -> Result<bool, RecordError> {
         let there = self.file.need(length);
-        there.map_err(RecordError::io(self.path, "read"))
+        // Made only when there is one: this is the way of every frame.
+        there.map_err(|source| RecordError::io(self.path, "read")(source))
     }
 
     fn damaged(&self, what: &'static str) -> RecordError {

@@ -2,9 +2,8 @@
 
 use super::Percentile;
 
-/// How many durations are sorted at once: they and as many again fit into a core's share of a
-/// cache.
-const PIECE: usize = 1 << 18;
+/// How many durations are sorted at once: they and as many again fit into a core's second cache.
+const PIECE: usize = 1 << 16;
 
 /// How many durations lie between two that are found without decoding.
 const BLOCK: usize = 64;
@@ -60,11 +59,17 @@ impl SpansBuilder {
     }
 
     fn sort(&mut self) {
-        let sum: u128 = self.pending.iter().copied().map(u128::from).sum();
-        self.spans.sum_ns += sum;
+        let (mut least, mut most, mut sum) = (u64::MAX, 0, 0u64);
+        for &ns in &self.pending {
+            (least, most) = (least.min(ns), most.max(ns));
+            sum = sum.wrapping_add(ns);
+        }
+        self.spans.sum_ns += if most <= u64::MAX / PIECE as u64 {
+            u128::from(sum)
+        } else {
+            self.pending.iter().copied().map(u128::from).sum::<u128>()
+        };
         self.spans.len += self.pending.len();
-        let least = self.pending.iter().copied().min().unwrap_or_default();
-        let most = self.pending.iter().copied().max().unwrap_or_default();
         let piece = if let Ok(range) = u32::try_from(most - least) {
             // Half the memory to move about.
             self.short.clear();
@@ -179,14 +184,30 @@ impl<'a> Pool<'a> {
             piece.at(wanted as usize - 1)
         };
         let ends = || self.pieces.iter().map(|piece| share(piece));
-        let (mut low, mut high) = (ends().min()?, ends().max()?);
+        self.between(rank, ends().min()?, ends().max()?)
+    }
+
+    /// The duration of this rank, which lies between these two: by halves, and by where it would
+    /// lie if all between were alike, in turn.
+    fn between(&self, rank: usize, mut low: u64, mut high: u64) -> Option<u64> {
+        let up_to = |ns: u64| -> usize { self.pieces.iter().map(|it| it.count_up_to(ns)).sum() };
+        // How many durations lie up to just below `low`, and up to `high`.
+        let (mut below, mut above) = (low.checked_sub(1).map_or(0, up_to), up_to(high));
+        let mut by_half = false;
         while low < high {
-            let middle = low + (high - low) / 2;
-            let up_to: usize = self.pieces.iter().map(|it| it.count_up_to(middle)).sum();
-            if up_to >= rank {
-                high = middle;
+            let span = u128::from(high - low);
+            let part = if by_half || above <= below {
+                span / 2
             } else {
-                low = middle + 1;
+                span * (rank - below) as u128 / (above - below) as u128
+            };
+            by_half = !by_half;
+            let middle = low + (part as u64).min(high - low - 1);
+            let count = up_to(middle);
+            if count >= rank {
+                (high, above) = (middle, count);
+            } else {
+                (low, below) = (middle + 1, count);
             }
         }
         Some(low)
@@ -205,7 +226,7 @@ impl Piece {
         encoded.clear();
         for block in above.chunks(BLOCK) {
             let mut before = block[0].whole();
-            // A piece holds 2^18 durations of ten bytes at most.
+            // A piece holds 2^16 durations of ten bytes at most.
             blocks.push((least + before, encoded.len() as u32));
             for value in &block[1..] {
                 let value = value.whole();
@@ -309,7 +330,7 @@ fn sort<T: Digits>(values: &mut Vec<T>, scratch: &mut Vec<T>, most: T) {
     let digits = (u64::BITS - most.whole().leading_zeros()).div_ceil(8) as usize;
     let mut counts = [[0u32; 256]; 8];
     for &value in &*values {
-        for (index, counts) in counts.iter_mut().enumerate().take(T::DIGITS) {
+        for (index, counts) in counts.iter_mut().enumerate().take(digits) {
             counts[value.digit(index)] += 1;
         }
     }
@@ -319,12 +340,17 @@ fn sort<T: Digits>(values: &mut Vec<T>, scratch: &mut Vec<T>, most: T) {
         for count in &mut *places {
             place += std::mem::replace(count, place);
         }
-        for &value in &*values {
-            let place = &mut places[value.digit(index)];
-            scratch[*place as usize] = value;
-            *place += 1;
-        }
+        distribute(values, scratch, places, index);
         std::mem::swap(values, scratch);
+    }
+}
+
+/// Moves each number to its digit's next place.
+fn distribute<T: Digits>(from: &[T], to: &mut [T], places: &mut [u32; 256], digit: usize) {
+    for &value in from {
+        let place = &mut places[value.digit(digit)];
+        to[*place as usize] = value;
+        *place += 1;
     }
 }
 
