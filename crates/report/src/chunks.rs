@@ -137,6 +137,11 @@ fn share_within(request: &Request, chunks: &[ChunkNs], measure: &record::Interva
     Some(count as f64 / chunks.len() as f64)
 }
 
+/// A bootstrap of more requests or values takes too long, and has no more to tell than their
+/// linearised variance; see [`ClusterShares`].
+pub(crate) const MOST_REQUESTS: usize = 5000;
+pub(crate) const MOST_VALUES: usize = 1_000_000;
+
 /// The second pass of one metric: how alike values are that follow each other, or belong to one
 /// request.
 pub(crate) struct Dependence<'a> {
@@ -150,16 +155,10 @@ pub(crate) struct Dependence<'a> {
 }
 
 impl<'a> Dependence<'a> {
-    /// A bootstrap of more requests or values takes too long, and has no more to tell than their
-    /// linearised variance; see [`ClusterShares`].
-    const MOST_REQUESTS: usize = 5000;
-    const MOST_VALUES: usize = 1_000_000;
-
     /// `is_alone`: whether the run is the only one of its cell, whose intervals rest on it.
     pub(crate) fn new(values: &'a Values, is_alone: bool) -> Self {
         let pool = values.spans.pool();
-        let is_held =
-            is_alone && values.requests <= Self::MOST_REQUESTS && pool.len() <= Self::MOST_VALUES;
+        let is_held = is_alone && values.requests <= MOST_REQUESTS && pool.len() <= MOST_VALUES;
         Self {
             points: Percentile::REPORTED.map(|it| pool.percentile_ns(it).unwrap_or(u64::MAX)),
             batches: BatchShares::new(pool.len()),

@@ -5,7 +5,7 @@ use rand_xoshiro::{
     rand_core::{Rng, SeedableRng},
 };
 use report::stats::{
-    ClusterBootstrap, Clustered, Percentile, Sorted, Stretch, coincidence, knee,
+    ClusterBootstrap, ClusterShares, Clustered, Percentile, Sorted, Stretch, coincidence, knee,
     order_statistic_interval, paired_effect, paired_ratio, repeat_interval, time_ordered_interval,
 };
 
@@ -92,6 +92,33 @@ fn whole_requests_are_resampled_so_that_dependent_gaps_are_covered() {
     assert!((93.0..=97.0).contains(&clustered), "{clustered} %");
     // What the bootstrap is for: taking the gaps for independent promises too much.
     assert!(naive < 80.0, "{naive} %");
+}
+
+#[test]
+fn the_linearised_interval_covers_dependent_gaps() {
+    for (percentile, truth, requests) in [
+        (Percentile::P50, 0.0, 60),
+        (Percentile::P50, 0.0, 400),
+        (Percentile::P95, 1.644_853_626_951_472, 400),
+    ] {
+        let covered = coverage(2000, truth, |rng| {
+            let values = gaps(rng, requests, 0.0);
+            let sorted = Sorted::new(values.iter().map(|(value, _)| *value).collect());
+            let point = sorted.percentile(percentile)?;
+            let mut shares = ClusterShares::default();
+            for request in values.chunk_by(|(_, a), (_, b)| a == b) {
+                let below = request.iter().filter(|(value, _)| *value <= point);
+                shares.push(request.len(), below.count(), percentile);
+            }
+            let (lower, upper) = shares.ranks(sorted.len(), percentile)?;
+            Some([sorted.values()[lower - 1], sorted.values()[upper - 1]])
+        });
+        println!("dependent gaps, {requests} requests, {percentile}: linearised {covered} %");
+        assert!(
+            (93.0..=97.0).contains(&covered),
+            "{percentile}: {covered} %"
+        );
+    }
 }
 
 /// Three repeats of 200 requests, between which the whole distribution shifts.

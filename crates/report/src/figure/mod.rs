@@ -5,6 +5,7 @@
 //! decides. Every title says what was found and is computed from the records alone.
 
 mod ab;
+mod bands;
 mod curves;
 mod frame;
 mod h1;

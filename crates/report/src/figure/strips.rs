@@ -1,9 +1,8 @@
 //! Panels over one time axis: `session_overview`, `h3_eviction`, `itl_stall_map`.
 
 use super::{
-    Figure, NotDrawn,
+    Figure, NotDrawn, bands,
     frame::{CAP, Head, TICK, x_axis, y_axis},
-    h8::draw_runs,
     label::spread_column,
     scale::Scale,
     scene::{self as page, Anchor, Rect, Scene, Style, at, stroke},
@@ -17,7 +16,6 @@ use std::fmt::Write as _;
 pub(super) const WIDTH: f64 = 960.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 120.0;
-const STRIP_HEIGHT: f64 = 22.0;
 const PANEL_HEIGHT: f64 = 118.0;
 const GAP: f64 = 40.0;
 const PANEL_LABEL: Style = Style {
@@ -123,7 +121,7 @@ impl Strips<'_> {
             width: WIDTH - LEFT - RIGHT,
             height,
         };
-        let strip = area(head.height(), STRIP_HEIGHT);
+        let strip = area(head.height(), bands::height(self.runs));
         let mut plots = Vec::new();
         let mut y = strip.bottom() + 30.0;
         for _ in &self.panels {
@@ -135,7 +133,7 @@ impl Strips<'_> {
         head.draw(&mut scene);
         let x = Scale::span(ends, [strip.x, strip.right()], 8);
         scene.time = Some([strip.x, strip.right(), ends[0], ends[1]]);
-        draw_runs(&mut scene, self.runs, &x, &strip, last.bottom());
+        bands::draw(&mut scene, self.runs, &x, &strip, last.bottom());
         self.draw_marked(&mut scene, &x, &plots);
         for (panel, plot) in self.panels.iter().zip(&plots) {
             draw_panel(&mut scene, panel, &x, plot);

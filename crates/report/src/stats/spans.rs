@@ -297,8 +297,6 @@ fn put(encoded: &mut Vec<u8>, mut difference: u64) {
 
 /// A whole number, and its digits of eight bits.
 trait Digits: Copy + Ord + Default {
-    const DIGITS: usize = size_of::<Self>();
-
     fn whole(self) -> u64;
 
     fn digit(self, index: usize) -> usize {
