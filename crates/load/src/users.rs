@@ -61,7 +61,7 @@ impl Crowd {
         self.ramp.mul_f64(f64::from(user) / f64::from(self.users))
     }
 
-    /// Lets each join in its turn, and ask until its task is dropped.
+    /// Lets each join in its turn, and ask as often as the phase says, or until its task is dropped.
     pub(crate) fn start(self, shared: &Rc<Shared>, think: Duration, tasks: &mut JoinSet<()>) {
         let start = shared.start();
         let late = self.seats.len() as u32..self.users;
@@ -74,7 +74,7 @@ impl Crowd {
         for (seat, after) in self.seats.into_iter().zip(joins) {
             let shared = Rc::clone(shared);
             tasks.spawn_local(async move {
-                seat.ask_for_ever(shared, start.plus(after), think).await;
+                seat.ask(shared, start.plus(after), think).await;
             });
         }
         for (user, after) in late_joins {
@@ -83,7 +83,7 @@ impl Crowd {
                 sleep(after.saturating_sub(OPEN_LEAD)).await;
                 let mut seat = Seat::new(user);
                 seat.prepare(&shared).await;
-                seat.ask_for_ever(shared, start.plus(after), think).await;
+                seat.ask(shared, start.plus(after), think).await;
             });
         }
     }
@@ -158,11 +158,12 @@ impl Seat {
         composed
     }
 
-    /// Asks, first at that time, until the task is dropped. A timer that fires late moves nothing: the
-    /// row's `queue` tells.
-    async fn ask_for_ever(mut self, shared: Rc<Shared>, mut intended: MonoNs, think: Duration) {
+    /// Asks, first at that time, as often as the phase says, or until the task is dropped. A timer
+    /// that fires late moves nothing: the row's `queue` tells.
+    async fn ask(mut self, shared: Rc<Shared>, mut intended: MonoNs, think: Duration) {
         let mut backoff = Backoff::new(shared.phase.workload.seed ^ u64::from(self.user));
-        loop {
+        let times = shared.phase.each.map_or(u32::MAX, NonZeroU32::get);
+        for _ in 0..times {
             sleep_until(intended).await;
             let flight = Flight::begin(&shared, self.user, intended);
             // The next request is written while the server works on this one, unless it is to go

@@ -287,3 +287,20 @@ fn a_stopped_phase_ends_at_once_and_tells() {
     );
     assert!(snapshot.ended_ok >= 5 && snapshot.ttft_p50.is_some());
 }
+
+#[test]
+fn users_that_ask_a_number_of_times_end_the_phase_with_their_last_answer() {
+    let server = Server::start(|_, stream| good(stream));
+    let mut phase = short_phase(3);
+    phase.timing.measure = Duration::from_secs(60);
+    phase.each = std::num::NonZeroU32::new(4);
+    let (rows, report) = run_phase(&server.target(), &phase);
+    assert_eq!(rows.len(), 12);
+    for (row, _) in &rows {
+        assert_eq!((row.outcome, row.stage), (Outcome::Ok, Stage::Measure));
+    }
+    let last = rows.iter().map(|(row, _)| row.ended).max().unwrap();
+    let measure = report.stages.measure;
+    assert!(last <= measure.end_ns && measure.seconds() < 60.0);
+    assert!(!report.stopped);
+}

@@ -66,7 +66,10 @@ async fn phase(setup: Setup) -> io::Result<Driven> {
                 let crowd = Crowd::gather(&shared, users.get(), timing.ramp).await;
                 shared.schedule.set(Schedule::new(MonoNs::now(), timing));
                 crowd.start(&shared, think, &mut tasks);
-                watch(&shared, &live, timing.drain_limit).await;
+                tokio::select! {
+                    () = watch(&shared, &live, timing.drain_limit) => {}
+                    () = all_ended(&mut tasks), if shared.phase.each.is_some() => shared.drain(),
+                }
             }
             Arrivals::Open(open) => {
                 let desk = Desk::open(&shared, open).await;
@@ -132,6 +135,11 @@ async fn watch(shared: &Shared, live: &Live, drain_limit: Duration) {
     }
     // Beyond the limit, what has not ended is cut and recorded as unfinished.
     let _ = timeout(drain_limit, shared.measured.none()).await;
+}
+
+/// Users end of themselves where they ask a number of times.
+async fn all_ended(users: &mut JoinSet<()>) {
+    while users.join_next().await.is_some() {}
 }
 
 pub(crate) async fn sleep_until(time: MonoNs) {

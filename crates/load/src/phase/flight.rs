@@ -36,6 +36,13 @@ impl Shared {
     pub(crate) fn start(&self) -> MonoNs {
         self.schedule.get().ramp
     }
+
+    /// The measured interval is over now, if it is not yet.
+    pub(super) fn drain(&self) {
+        let schedule = self.schedule.get();
+        let drain = schedule.drain.min(MonoNs::now());
+        self.schedule.set(Schedule { drain, ..schedule });
+    }
 }
 
 /// When the stages begin.

@@ -33,6 +33,9 @@ pub struct Phase {
     pub workload: Workload,
     /// Words to tokens, from [`calibrate`](crate::calibrate) or the phase before.
     pub lengths: LengthModel,
+    /// Each user of a closed loop asks so often and no more; with the last answer the measured
+    /// interval ends, if its time is not over before. Absent: users ask as long as the phase lasts.
+    pub each: Option<NonZeroU32>,
 }
 
 impl Phase {
@@ -49,6 +52,7 @@ impl Phase {
             timing,
             workload,
             lengths,
+            each: None,
         }
     }
 
@@ -64,6 +68,7 @@ impl Phase {
             timing,
             workload,
             lengths,
+            each: None,
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Workload {
     pub salt: u64,
     /// What prompts have in common.
     pub reuse: Reuse,
+    /// Each user has so many prompts and asks for them in turn, again and again. Absent: every prompt
+    /// is new.
+    pub own_prompts: Option<NonZeroU32>,
     /// How many requests make a conversation; each repeats what was said before it. Closed loops only.
     pub turns: NonZeroU32,
     /// LoRA adapters, and who takes which.
@@ -111,6 +114,7 @@ impl Workload {
             seed,
             salt,
             reuse: Reuse::Unique,
+            own_prompts: None,
             turns: NonZeroU32::MIN,
             adapters: None,
             token_pool: None,
@@ -127,6 +131,7 @@ impl Workload {
 
     /// The shape of a request: its own draw, or what a trace says.
     pub(crate) fn shape(&self, key: PromptKey, trace: Option<&TraceShape>) -> Shape {
+        let key = self.in_turn(key);
         let body = mix(self.seed, key);
         let (prompt_tokens, max_tokens) = match trace {
             Some(trace) => (trace.prompt_tokens, trace.output_tokens),
@@ -144,6 +149,15 @@ impl Workload {
             max_tokens: max_tokens.max(1),
             layout,
         }
+    }
+
+    /// The key of the prompt that is asked for where users have a number of their own.
+    fn in_turn(&self, key: PromptKey) -> PromptKey {
+        let sequence = match self.own_prompts {
+            Some(prompts) => key.sequence % u64::from(prompts.get()),
+            None => key.sequence,
+        };
+        PromptKey { sequence, ..key }
     }
 
     fn with_common_part(&self, key: PromptKey, body: u64, prompt_tokens: u32) -> Vec<Segment> {
@@ -224,6 +238,17 @@ mod tests {
         };
         assert_eq!(first(&workload, 0), first(&workload, 2));
         assert_ne!(first(&workload, 0), first(&workload, 1));
+    }
+
+    #[test]
+    fn a_user_with_prompts_of_its_own_asks_for_them_in_turn() {
+        let mut workload = Workload::new(100, 10, 1, 2);
+        let shape = |workload: &Workload, user, nth| workload.shape(key(user, nth), None);
+        assert_ne!(shape(&workload, 0, 0), shape(&workload, 0, 3));
+        workload.own_prompts = NonZeroU32::new(3);
+        assert_eq!(shape(&workload, 0, 0), shape(&workload, 0, 3));
+        assert_ne!(shape(&workload, 0, 0), shape(&workload, 0, 2));
+        assert_ne!(shape(&workload, 0, 0), shape(&workload, 1, 0));
     }
 
     #[test]
