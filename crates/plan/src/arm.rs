@@ -23,6 +23,10 @@ pub struct Arm {
     /// The length of a prompt, in place of the workload's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<TokenCount>,
+    /// The target's configuration that the server is started in, by its name there. Absent: as the
+    /// target is started otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<PhaseName>,
 }
 
 /// What the page cache holds of the model's files.
@@ -54,7 +58,7 @@ pub enum AdapterUse {
 /// What the types can't say.
 pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
     let wrong = |what: &'static str| {
-        Err(PlanError::Arms {
+        Err(PlanError::Inconsistent {
             plan: plan.name.clone(),
             what,
         })
@@ -82,6 +86,14 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
         }
         Experiment::H6 if !all(|arm| arm.adapters.is_some()) => {
             wrong("h6 compares uses of adapters: give it two arms or more with `adapters`")
+        }
+        Experiment::Tiers if plan.phases.iter().all(|it| it.again.is_none()) => {
+            wrong("tiers replays prompts: give it a phase that asks for another's `again`")
+        }
+        Experiment::Tiers
+            if !plan.arms.is_empty() && plan.arms.iter().all(|it| it.variant.is_none()) =>
+        {
+            wrong("tiers compares configurations of the server: give arms a `variant`, or take them out")
         }
         _ => Ok(()),
     }

@@ -18,7 +18,7 @@ macro_rules! builtin {
 }
 
 /// All built-in plans.
-pub const BUILTIN: &[Builtin] = builtin!["h0", "h1", "h2", "h4", "h5", "h6"];
+pub const BUILTIN: &[Builtin] = builtin!["h0", "h1", "h2", "h4", "h5", "h6", "tiers"];
 
 impl Builtin {
     /// The plan of this name.

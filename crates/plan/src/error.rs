@@ -16,9 +16,9 @@ pub enum PlanError {
         /// The plan.
         plan: PhaseName,
     },
-    /// The arms don't fit the experiment.
+    /// Its parts don't fit each other, or the experiment.
     #[error("plan {plan}: {what}")]
-    Arms {
+    Inconsistent {
         /// The plan.
         plan: PhaseName,
         /// What is wrong, and what to do.
@@ -29,4 +29,10 @@ pub enum PlanError {
         "the target's `start` names no program: write it as a list, [\"server\", \"--port\", \"8000\"]"
     )]
     NoProgram,
+    /// Variants of a server that is not ours to start.
+    #[error(
+        "the target has variants and no lifecycle: say how it is started ([lifecycle] start), or take \
+         them out"
+    )]
+    NoLifecycle,
 }

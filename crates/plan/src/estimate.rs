@@ -112,10 +112,15 @@ impl Plan {
             });
             start + Between::at_most(lifecycle.stop_limit.0 + lifecycle.memory_limit.0)
         });
+        // A phase that ends with its prompts may be over long before its time.
+        let (measured, drain) = match self.phases.is_empty() {
+            true => (timing.duration.0, timing.drain_limit.0),
+            false => (Duration::ZERO, timing.duration.0 + timing.drain_limit.0),
+        };
         Estimate {
             runs: count,
-            measuring: (timing.ramp.0 + timing.warmup.0 + timing.duration.0) * count,
-            drains: Between::at_most(timing.drain_limit.0) * count,
+            measuring: (timing.ramp.0 + timing.warmup.0 + measured) * count,
+            drains: Between::at_most(drain) * count,
             preparing: settle.unwrap_or_default() * count + precondition.unwrap_or_default(),
             starts,
             serving: serving.unwrap_or_default() * starts,
@@ -125,7 +130,7 @@ impl Plan {
 
     /// Whether the server is started anew before this run, if it is ours to start.
     fn restarts(&self, run: RunSpec) -> bool {
-        self.arm(run).is_some_and(|arm| arm.cache.is_some())
+        self.starts_anew(run) || self.arm(run).is_some_and(|arm| arm.cache.is_some())
     }
 }
 

@@ -14,6 +14,7 @@ mod builtin;
 mod error;
 mod estimate;
 mod neighbour;
+mod phase;
 mod prepare;
 mod schedule;
 mod target;
@@ -26,11 +27,12 @@ pub use builtin::{BUILTIN, Builtin};
 pub use error::PlanError;
 pub use estimate::{Between, Estimate};
 pub use neighbour::{BlockKib, Depth, FileMib, Neighbour, Pattern, RateMib};
+pub use phase::{PlanPhase, PromptCount};
 pub use prepare::{
     Governor, HugePages, Precondition, PreconditionMib, Prepare, Settle, TimerPattern,
 };
 pub use schedule::RunSpec;
-pub use target::{Lifecycle, TargetFile};
+pub use target::{Lifecycle, TargetFile, Variant};
 pub use values::{
     Api, Experiment, Order, Percent, PhaseName, Repeats, Span, Swappiness, Sweep, Temperature,
     Tick, TokenCount, Users,
@@ -55,6 +57,10 @@ pub struct Plan {
     /// What is compared at each level of users. Empty: nothing is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<Arm>,
+    /// The parts of each run, one after the other on one start of the server, each a run of its own in
+    /// the files. Empty: there is one, named as the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PlanPhase>,
     /// Fixes the order and the prompts' words.
     pub seed: u64,
     /// How long everything takes.
@@ -110,6 +116,10 @@ pub struct Workload {
     /// every prompt opens with a nonce of its own.
     #[serde(default)]
     pub reuse_pct: Percent,
+    /// Each user has so many prompts of its own, and asks for them in turn, again and again. Absent:
+    /// every prompt is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_prompts: Option<PromptCount>,
 }
 
 /// How the host is sampled.
@@ -251,12 +261,25 @@ impl Plan {
     pub fn parse(toml: &str) -> Result<Self, PlanError> {
         let plan: Self = toml::from_str(toml).map_err(PlanError::Toml)?;
         arm::check(&plan)?;
+        phase::check(&plan)?;
         Ok(plan)
     }
 
     /// The arm of a run of this plan.
     pub fn arm(&self, spec: RunSpec) -> Option<&Arm> {
         self.arms.get(spec.arm?)
+    }
+
+    /// The phase of a run, in a plan that has phases.
+    pub fn phase(&self, spec: RunSpec) -> Option<&PlanPhase> {
+        self.phases.get(spec.phase?)
+    }
+
+    /// Whether the server is started anew before this run: before the first phase of each arm, where
+    /// arms differ in the server's configuration.
+    pub fn starts_anew(&self, spec: RunSpec) -> bool {
+        let first = spec.phase.is_none_or(|phase| phase == 0);
+        first && self.arms.iter().any(|arm| arm.variant.is_some())
     }
 
     /// The plan's quick variant.

@@ -13,6 +13,15 @@ pub struct RunSpec {
     pub repeat: u32,
     /// The arm's place among the plan's; absent where nothing is compared. See [`Plan::arm`].
     pub arm: Option<usize>,
+    /// The phase's place among the plan's; absent where the plan has none. See [`Plan::phase`].
+    pub phase: Option<usize>,
+}
+
+impl RunSpec {
+    /// Whether both are phases of one run of one arm, on one start of the server.
+    pub fn is_beside(self, other: Self) -> bool {
+        Self { phase: None, ..self } == Self { phase: None, ..other }
+    }
 }
 
 impl Plan {
@@ -31,11 +40,25 @@ impl Plan {
                 }
                 let arms = self.arms_of(repeat);
                 levels.into_iter().flat_map(move |users| {
-                    let spec = move |arm| RunSpec { users, repeat, arm };
-                    arms.clone().into_iter().map(spec)
+                    let arms = arms.clone().into_iter();
+                    arms.flat_map(move |arm| self.phases_of(users, repeat, arm))
                 })
             })
             .collect()
+    }
+
+    /// The phases of one run of one arm, in order.
+    fn phases_of(&self, users: Users, repeat: u32, arm: Option<usize>) -> Vec<RunSpec> {
+        let spec = |phase| RunSpec {
+            users,
+            repeat,
+            arm,
+            phase,
+        };
+        match self.phases.len() {
+            0 => vec![spec(None)],
+            count => (0..count).map(Some).map(spec).collect(),
+        }
     }
 
     /// The arms of one level in one repeat, side by side, so that what drifts slowly is the same
@@ -85,6 +108,22 @@ mod tests {
         let arms: Vec<_> = plan.schedule().iter().filter_map(|run| run.arm).collect();
         assert_eq!(arms, [0, 1, 2, 0, 1, 2, 2, 1, 0, 2, 1, 0]);
         assert_eq!(plan.arm(plan.schedule()[2]).unwrap().name.as_str(), "storm");
+    }
+
+    #[test]
+    fn the_phases_of_an_arm_follow_one_another() {
+        let plan = Builtin::find("tiers").unwrap().plan().unwrap();
+        let specs = plan.schedule();
+        let first: Vec<_> = specs[..4].iter().map(|run| (run.arm, run.phase)).collect();
+        let (none, cpu) = (Some(0), Some(1));
+        assert_eq!(
+            first,
+            [(none, Some(0)), (none, Some(1)), (none, Some(2)), (cpu, Some(0))]
+        );
+        assert!(specs[0].is_beside(specs[2]) && !specs[0].is_beside(specs[3]));
+        let anew: Vec<_> = specs[..4].iter().map(|&it| plan.starts_anew(it)).collect();
+        assert_eq!(anew, [true, false, false, true]);
+        assert_eq!(specs.len(), 4 * 3 * 3);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr, time::Duration};
 pub struct OutOfRange(pub(crate) String);
 
 /// A phase's name: the start of its runs' folder names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PhaseName(String);
 
@@ -62,6 +62,8 @@ pub enum Experiment {
     H5,
     /// LoRA adapters: one each, or another with every request.
     H6,
+    /// KV tiers: prompts that come again, under several configurations of the server.
+    Tiers,
 }
 
 impl Experiment {
@@ -74,6 +76,7 @@ impl Experiment {
             Experiment::H4 => "h4",
             Experiment::H5 => "h5",
             Experiment::H6 => "h6",
+            Experiment::Tiers => "tiers",
         }
     }
 }

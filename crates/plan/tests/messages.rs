@@ -124,3 +124,34 @@ fn a_neighbour_that_writes_needs_a_rate() {
     let alone = h4.replace("neighbour =", "# neighbour =");
     assert!(message(&alone).contains("h4 compares neighbours"));
 }
+
+/// `tiers` with something changed.
+fn tiers(from: &str, to: &str) -> String {
+    let toml = Builtin::find("tiers").unwrap().toml;
+    assert!(toml.contains(from), "{from}");
+    message(&toml.replace(from, to))
+}
+
+#[test]
+fn phases_that_do_not_fit_one_another_are_told() {
+    let none = tiers("again = \"populate\"", "again = \"later\"");
+    assert!(none.contains("names no phase before"), "{none}");
+    let more = tiers("prompts = 4\nagain", "prompts = 5\nagain");
+    assert!(more.contains("more prompts `again`"), "{more}");
+    let twice = tiers("name = \"pressure\"", "name = \"populate\"");
+    assert!(twice.contains("two phases have one name"), "{twice}");
+}
+
+#[test]
+fn tiers_without_a_replay_or_a_variant_is_told() {
+    let replay = tiers("again = \"populate\"", "");
+    assert!(replay.contains("tiers replays prompts"), "{replay}");
+    let variant = tiers("variant =", "# variant =");
+    assert!(variant.contains("take them out"), "{variant}");
+    // As it runs: no arms at all.
+    let toml = Builtin::find("tiers").unwrap().toml;
+    let (head, rest) = toml.split_once("[[arms]]").unwrap();
+    let (_, phases) = rest.split_once("[[phases]]").unwrap();
+    let plan = Plan::parse(&format!("{head}[[phases]]{phases}")).unwrap();
+    assert_eq!(plan.schedule().len(), 12);
+}
