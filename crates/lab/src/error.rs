@@ -75,6 +75,25 @@ pub enum LabError {
          measured is whether the running server reads them again"
     )]
     NoModelFiles,
+    /// The plan starts the server in several configurations, and it is not ours to start.
+    #[error(
+        "the plan starts the server in several configurations, and this one is not ours to restart; \
+         name a target's file with its lifecycle and its variants (--target). To measure it as it \
+         runs, populate and replay on one configuration, take the arms out of the plan: \
+         spillpoint plan show tiers > my.toml"
+    )]
+    NotOursToVary,
+    /// The plan names a configuration of the server that the target lacks.
+    #[error(
+        "the plan has an arm for the server's variant {name}, and the target has no [variants.{name}] \
+         ({known}): add it to the target's file, or take the arm out of the plan"
+    )]
+    NoVariant {
+        /// The variant.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// The plan asks for LoRA adapters, and there are none.
     #[error(
         "the plan asks for LoRA adapters, and none are named; name a list of them with --adapters"
@@ -212,6 +231,8 @@ impl LabError {
                 | LabError::Storage { .. }
                 | LabError::TargetBusy { .. }
                 | LabError::NotOurs
+                | LabError::NotOursToVary
+                | LabError::NoVariant { .. }
                 | LabError::NoModelFiles
                 | LabError::NoAdapters
                 | LabError::NoFio

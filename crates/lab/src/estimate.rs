@@ -1,6 +1,6 @@
 //! How long a session will take, with what earlier sessions in its folder say of its server.
 
-use crate::Job;
+use crate::{Job, session::is_whole};
 use plan::Estimate;
 use record::{RunManifest, Session, SessionManifest, TargetKind};
 use std::{fs, path::PathBuf, time::Duration};
@@ -9,9 +9,7 @@ use std::{fs, path::PathBuf, time::Duration};
 pub fn estimate(job: &Job) -> Estimate {
     let mut runs = job.plan.schedule();
     if let Some(session) = job.resume.as_ref().and_then(|it| Session::open(it).ok()) {
-        let left = session.run_dirs().map(|run| !run.is_complete());
-        let mut left = left.collect::<Vec<_>>().into_iter();
-        runs.retain(|_| left.next().unwrap_or(true));
+        runs.retain(|&run| !is_whole(&job.plan, &session, run));
     }
     let lifecycle = job.target.whose.lifecycle();
     let last_start = lifecycle.and_then(|_| last_start(job));

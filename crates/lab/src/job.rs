@@ -2,9 +2,10 @@
 
 use crate::Machine;
 use load::{Adapter, ApiKey, BaseUrl, LoraDialect};
-use plan::{Lifecycle, Plan};
+use plan::{Lifecycle, PhaseName, Plan, Variant};
+use probe::metrics::MetricsUrl;
 use record::{CalibrationFacts, TargetKind};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A plan to run, and where.
 #[derive(Debug)]
@@ -45,6 +46,12 @@ pub struct Target {
     pub model_files: Vec<PathBuf>,
     /// The LoRA adapters that requests may ask for.
     pub adapters: Option<LoraTarget>,
+    /// Its other configurations, where it is ours to start.
+    pub variants: BTreeMap<PhaseName, Variant>,
+    /// Where it counts what it does, beside `/metrics` of its own URL.
+    pub metrics: Vec<MetricsUrl>,
+    /// Files that it leaves and that nobody needs after the session.
+    pub scratch: Vec<PathBuf>,
 }
 
 /// Whose the server is, and with it what may be done to it.

@@ -12,6 +12,7 @@ use crate::{
         Preparation,
         settle::{self, Settled},
     },
+    restart::restart_as,
     run_log::RunLog,
     seen,
     sensors::{BlockTimes, Sensors},
@@ -22,12 +23,13 @@ use crate::{
 };
 use clock::{ClockPair, MonoNs, SessionClock};
 use load::{LengthModel, Live, Phase, PhaseReport, Stop};
-use plan::{CacheState, Plan, RunSpec};
-use probe::{Latest, Roots};
+use plan::{CacheState, PhaseName, Plan, RunSpec, Variant};
+use probe::{Latest, Roots, metrics::MetricsUrl};
 use record::{
     DeviceUnderTest, FORMAT, RecordError, RunDir, RunManifest, RunState, RunWriter, Telemetry,
 };
 use std::{
+    collections::BTreeMap,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
@@ -46,6 +48,10 @@ pub(crate) struct Bench<'a> {
     pub(crate) cache: Option<ModelCache>,
     /// The file of the plan's neighbours, if it has any.
     pub(crate) neighbour: Option<NeighbourFile>,
+    /// The server's other configurations.
+    pub(crate) variants: &'a BTreeMap<PhaseName, Variant>,
+    /// Where it counts what it does, beside its own URL.
+    pub(crate) metrics: &'a [MetricsUrl],
     /// The device's own sequential read rate, where the plan asks how a load compares to it.
     pub(crate) ceiling_mb_s: Option<f64>,
     /// The size of the server's KV pool in the first run that told.
@@ -108,7 +114,7 @@ impl Bench<'_> {
         RunManifest {
             format: FORMAT,
             run: phase::run_id(self.plan, spec),
-            phase: self.plan.name.to_string(),
+            phase: phase::name(self.plan, spec).to_string(),
             users: spec.users.get(),
             repeat: spec.repeat,
             arm: arm.map(|arm| arm.name.to_string()),
@@ -138,7 +144,9 @@ impl Bench<'_> {
             device: self.device,
             roots: self.roots,
             clock: self.clock,
+            metrics: self.metrics,
         };
+        self.start_anew(spec, &mut log)?;
         sensors.smart(&mut log, |smart| dir.write_smart_pre(smart))?;
         let latest = Latest::default();
         let sampler = sensors.start(dir, &self.target, &trouble, &latest)?;
@@ -149,7 +157,10 @@ impl Bench<'_> {
         let poller = sensors.poll(dir, &self.target, &trouble)?;
         let phase = phase::of_run(self.plan, spec, &manifest.workload, &self.prompts, lengths);
         let block_times = BlockTimes::begin(self.roots, &mut log)?;
-        let neighbour = self.start_neighbour(spec)?;
+        let mut neighbour = match &self.neighbour {
+            Some(file) => file.start_for(self.plan, spec)?,
+            None => None,
+        };
         let cache = wanted.map(|state| (state, resident_pct));
         let watch = Watch {
             plan: self.plan,
@@ -163,7 +174,7 @@ impl Bench<'_> {
             sampler: &sampler,
             latest: &latest,
         };
-        let mut loaded = self.load(&phase, dir, &watch, observer)?;
+        let mut loaded = self.load(&phase, dir, &watch, &mut neighbour, observer)?;
         end_neighbour(neighbour, &mut loaded, &mut log)?;
         if let Some(times) = block_times {
             times.end(dir, &mut log)?;
@@ -195,6 +206,8 @@ impl Bench<'_> {
                 self.device,
                 self.roots,
             ),
+            asked: phase::requests_asked(&phase),
+            asks_again: phase::asks_again(self.plan, spec),
             ..loaded.tally.seen()
         };
         manifest.gates = gates::judge(self.plan, &seen);
@@ -202,6 +215,16 @@ impl Bench<'_> {
         manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;
         Ok((loaded.report.lengths, alive == Some(false)))
+    }
+
+    /// Starts the server anew, as the run's arm has it, where arms differ in that.
+    fn start_anew(&mut self, spec: RunSpec, log: &mut RunLog) -> Result<(), LabError> {
+        if !self.plan.starts_anew(spec) {
+            return Ok(());
+        }
+        let name = self.plan.arm(spec).and_then(|arm| arm.variant.as_ref());
+        let (roots, stop) = (self.roots, self.stop);
+        restart_as(&mut self.target, self.variants, name, roots, stop, log)
     }
 
     /// All that comes before the load, in this order. Gives the share of the model's files in the page
@@ -221,24 +244,6 @@ impl Bench<'_> {
         };
         self.settle(log)?;
         Ok(resident_pct)
-    }
-
-    /// The arm's neighbour, at work until it is ended, or the longest run is over.
-    fn start_neighbour(&self, spec: RunSpec) -> Result<Option<Fio>, LabError> {
-        let neighbour = self.plan.arm(spec).and_then(|arm| arm.neighbour);
-        let Some((neighbour, file)) = neighbour.zip(self.neighbour.as_ref()) else {
-            return Ok(None);
-        };
-        let timing = &self.plan.timing;
-        let parts = [
-            timing.ramp,
-            timing.warmup,
-            timing.duration,
-            timing.drain_limit,
-            timing.request_timeout,
-        ];
-        let longest = parts.iter().map(|part| part.0).sum();
-        file.start(&neighbour, longest).map(Some)
     }
 
     /// Waits until the machine is quiet, if the plan wants that.
@@ -332,6 +337,7 @@ impl Bench<'_> {
         phase: &Phase,
         dir: &RunDir,
         watch: &Watch<'_>,
+        neighbour: &mut Option<Fio>,
         observer: &mut dyn FnMut(Event),
     ) -> Result<Loaded, LabError> {
         let mut writer = RunWriter::create(dir)?;
@@ -355,7 +361,7 @@ impl Bench<'_> {
             let (mut told, mut cut) = (began, None);
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 if cut.is_none() {
-                    cut = watch.look();
+                    cut = watch.look().or_else(|| ended_early(neighbour));
                 }
                 if cut.is_some() {
                     stop.stop();
@@ -388,6 +394,15 @@ fn tell_missing_memory(
         observer(Event::Warning(format!("{}: {words}", manifest.run)));
     }
     Ok(())
+}
+
+/// A neighbour that has ended of itself, in its own words.
+fn ended_early(neighbour: &mut Option<Fio>) -> Option<Cut> {
+    let gone = neighbour.as_mut().is_some_and(Fio::is_gone);
+    let words = neighbour.take_if(|_| gone)?.end().err()?;
+    Some(Cut::Neighbour(format!(
+        "the neighbour ended early: {words}"
+    )))
 }
 
 /// Ends the neighbour. One that did not work until then makes the run another than its arm says.

@@ -1,19 +1,12 @@
 //! H1's step: bring the model's files into a state of the page cache, and start the server on them.
 
-use crate::{
-    LabError, ceiling, model_cache::ModelCache, server::ManagedServer, target::ReadyTarget,
-};
-use clock::{MonoNs, SessionClock, SessionNs};
+use crate::{LabError, ceiling, model_cache::ModelCache, restart, target::ReadyTarget};
+use clock::{SessionClock, SessionNs};
 use load::Stop;
 use plan::CacheState;
 use probe::Roots;
 use record::{Column, Device, ModelLoad, Telemetry};
-use std::{thread, time::Duration};
 
-/// How often a server that comes up is looked at: what its times are exact to.
-const LOOK: Duration = Duration::from_millis(10);
-/// How long an answer to a look may take.
-const ANSWER: Duration = Duration::from_secs(1);
 /// The least share of the model that must be read from the device for its end to be told by that.
 const READ_SHARE_MIN: f64 = 0.5;
 
@@ -47,45 +40,14 @@ pub(crate) fn reload(
     };
     server.start()?;
     load.process_up_ns = Some(clock.now());
-    let limit = server.lifecycle().ready_limit.0;
-    let due = MonoNs::now().plus(limit);
-    wait_until(server, due, limit, stop, || target.load.is_healthy(ANSWER))?;
-    load.healthy_ns = Some(clock.now());
-    // Some answer to /health before they can serve: asked again until a token comes.
-    wait_until(server, due, limit, stop, || {
-        target.load.first_token(limit).is_ok()
-    })?;
-    load.first_token_ns = Some(clock.now());
+    let up = restart::wait_up(server, &target.load, stop)?;
+    load.healthy_ns = Some(clock.at(up.healthy));
+    load.first_token_ns = Some(clock.at(up.first_token));
     load.first_log_ns = server.first_line().map(|at| clock.at(at));
     target.find_process(roots);
     // It was started just now: all that it has read, it read in this time.
     load.server_read_bytes = target.process.and_then(|server| server.read_bytes(roots));
     Ok(load)
-}
-
-fn wait_until(
-    server: &mut ManagedServer,
-    due: MonoNs,
-    limit: Duration,
-    stop: &Stop,
-    mut reached: impl FnMut() -> bool,
-) -> Result<(), LabError> {
-    while !reached() {
-        let last_words = || server.last_words();
-        if stop.is_stopped() {
-            return Err(LabError::Interrupted);
-        }
-        if MonoNs::now() > due {
-            let last_words = last_words();
-            return Err(LabError::ServerNotReady { limit, last_words });
-        }
-        if !server.is_running() {
-            let last_words = server.last_words();
-            return Err(LabError::ServerEnded { last_words });
-        }
-        thread::sleep(LOOK);
-    }
-    Ok(())
 }
 
 /// The device's ceiling, by the largest of the model's files. Leaves them out of the page cache.

@@ -5,7 +5,7 @@ use nix::sys::{
     signal::{Signal, killpg},
     statvfs::statvfs,
 };
-use plan::{Neighbour, Plan};
+use plan::{Neighbour, Plan, RunSpec};
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
@@ -67,8 +67,26 @@ impl NeighbourFile {
         Ok(Some(file))
     }
 
+    /// Starts the neighbour of a run's arm, if it has one: at work until it is ended, or the longest
+    /// run is over.
+    pub(crate) fn start_for(&self, plan: &Plan, spec: RunSpec) -> Result<Option<Fio>, LabError> {
+        let Some(neighbour) = plan.arm(spec).and_then(|arm| arm.neighbour) else {
+            return Ok(None);
+        };
+        let timing = &plan.timing;
+        let parts = [
+            timing.ramp,
+            timing.warmup,
+            timing.duration,
+            timing.drain_limit,
+            timing.request_timeout,
+        ];
+        let longest = parts.iter().map(|part| part.0).sum();
+        self.start(&neighbour, longest).map(Some)
+    }
+
     /// Starts a neighbour on it, for `limit` at most.
-    pub(crate) fn start(&self, neighbour: &Neighbour, limit: Duration) -> Result<Fio, LabError> {
+    fn start(&self, neighbour: &Neighbour, limit: Duration) -> Result<Fio, LabError> {
         let words = command(neighbour, &self.0, limit);
         let spawned = server::command(&words)
             .stdin(Stdio::null())
@@ -167,9 +185,14 @@ pub(crate) struct Done {
 const END: Duration = Duration::from_secs(10);
 
 impl Fio {
+    /// Whether it has ended of itself.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Ends it. Err: it had ended before, or did nothing; in its words.
     pub(crate) fn end(mut self) -> Result<Done, String> {
-        let early = !matches!(self.child.try_wait(), Ok(None));
+        let early = self.is_gone();
         self.stop();
         let words = |reader: Option<JoinHandle<String>>| {
             let said = reader.and_then(|reader| reader.join().ok());
@@ -196,7 +219,7 @@ impl Fio {
 
 impl Drop for Fio {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if !self.is_gone() {
             self.stop();
         }
     }

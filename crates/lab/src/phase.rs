@@ -1,8 +1,10 @@
 //! From a plan's run to the load generator's phase: pure.
 
 use crate::LoraTarget;
-use load::{AdapterPolicy, Adapters, LengthModel, Phase, Timing, TokenPool, WordPool, Workload};
-use plan::{AdapterUse, Plan, RunSpec};
+use load::{
+    AdapterPolicy, Adapters, Arrivals, LengthModel, Phase, Timing, TokenPool, WordPool, Workload,
+};
+use plan::{AdapterUse, PhaseName, Plan, PromptCount, RunSpec};
 use record::{RunId, WorkloadFacts};
 use std::num::NonZeroU32;
 
@@ -17,9 +19,14 @@ pub(crate) struct Prompts {
     pub(crate) adapters: Option<LoraTarget>,
 }
 
+/// The name of a run's phase.
+pub(crate) fn name(plan: &Plan, spec: RunSpec) -> &PhaseName {
+    plan.phase(spec).map_or(&plan.name, |phase| &phase.name)
+}
+
 /// The name of a run.
 pub(crate) fn run_id(plan: &Plan, spec: RunSpec) -> RunId {
-    let (phase, users) = (plan.name.as_str(), spec.users.get());
+    let (phase, users) = (name(plan, spec).as_str(), spec.users.get());
     match plan.arm(spec) {
         Some(arm) => RunId::of_arm(phase, users, arm.name.as_str(), spec.repeat),
         None => RunId::new(phase, users, spec.repeat),
@@ -33,7 +40,34 @@ pub(crate) fn workload_facts(plan: &Plan, spec: RunSpec, salt: u64) -> WorkloadF
         prompt_tokens: own.unwrap_or(plan.workload.prompt_tokens).get(),
         output_tokens: plan.workload.output_tokens.get(),
         seed: plan.seed,
-        nonce_salt: salted(salt, &run_id(plan, spec)),
+        nonce_salt: salted(salt, &run_id(plan, first_asked(plan, spec))),
+    }
+}
+
+/// The run whose prompts this one asks for: its own, or an earlier phase's again.
+fn first_asked(plan: &Plan, spec: RunSpec) -> RunSpec {
+    let again = plan.phase(spec).and_then(|phase| phase.again.as_ref());
+    match again {
+        Some(again) => RunSpec {
+            phase: plan.phases.iter().position(|phase| phase.name == *again),
+            ..spec
+        },
+        None => spec,
+    }
+}
+
+/// Whether its prompts come again by design: how much of them is cached is then what is measured.
+pub(crate) fn asks_again(plan: &Plan, spec: RunSpec) -> bool {
+    let again = plan.phase(spec).is_some_and(|phase| phase.again.is_some());
+    again || plan.workload.own_prompts.is_some()
+}
+
+/// The requests that a phase is over after; absent where time ends it.
+pub(crate) fn requests_asked(phase: &Phase) -> Option<u64> {
+    let each = phase.each?.get();
+    match phase.arrivals {
+        Arrivals::Closed { users, .. } => Some(u64::from(users.get()) * u64::from(each)),
+        Arrivals::Open(_) => None,
     }
 }
 
@@ -55,6 +89,7 @@ pub(crate) fn of_run(
     workload.word_pool = prompts.word_pool.clone();
     workload.token_pool = prompts.token_pool.clone();
     workload.adapters = adapters(plan, spec, prompts);
+    workload.own_prompts = plan.workload.own_prompts.and_then(count);
     let timing = Timing {
         ramp: plan.timing.ramp.0,
         warmup: plan.timing.warmup.0,
@@ -63,7 +98,13 @@ pub(crate) fn of_run(
         request_deadline: plan.timing.request_timeout.0,
     };
     let users = NonZeroU32::new(spec.users.get()).unwrap_or(NonZeroU32::MIN);
-    Phase::closed(users, plan.timing.think.0, timing, workload, lengths)
+    let mut phase = Phase::closed(users, plan.timing.think.0, timing, workload, lengths);
+    phase.each = plan.phase(spec).and_then(|phase| count(phase.prompts));
+    phase
+}
+
+fn count(prompts: PromptCount) -> Option<NonZeroU32> {
+    NonZeroU32::new(prompts.get())
 }
 
 fn adapters(plan: &Plan, spec: RunSpec, prompts: &Prompts) -> Option<Adapters> {
@@ -105,6 +146,17 @@ mod tests {
         assert_eq!(salts.len(), specs.len());
         assert!(specs.iter().all(|&spec| facts(spec).seed == plan.seed));
         assert_eq!(run_id(&plan, specs[2]).as_str(), "h6-u008-storm-r1");
+    }
+
+    #[test]
+    fn a_replay_asks_for_the_prompts_of_its_populate_again() {
+        let plan = Builtin::find("tiers").unwrap().plan().unwrap();
+        let specs = plan.schedule();
+        let salt = |spec| workload_facts(&plan, spec, 7).nonce_salt;
+        let [populate, pressure, replay, next] = [0, 1, 2, 3].map(|nth| salt(specs[nth]));
+        assert_eq!(populate, replay);
+        assert!(populate != pressure && populate != next);
+        assert_eq!(run_id(&plan, specs[2]).as_str(), "replay-u008-none-r1");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use probe::{
     Latest, Probes, Roots, SampleInterval, Sampler,
     block_latency::{BlockLatency, Latencies},
     gpu,
-    metrics::{Format, Poller, Source},
+    metrics::{Format, MetricsUrl, Poller, Source},
     nvme,
 };
 use record::{
@@ -24,6 +24,8 @@ pub(crate) struct Sensors<'a> {
     pub(crate) device: &'a DeviceUnderTest,
     pub(crate) roots: &'a Roots,
     pub(crate) clock: SessionClock,
+    /// Where the server counts, beside its own URL.
+    pub(crate) metrics: &'a [MetricsUrl],
 }
 
 impl Sensors<'_> {
@@ -62,16 +64,28 @@ impl Sensors<'_> {
         target: &ReadyTarget,
         trouble: &Trouble,
     ) -> Result<Option<Poller>, LabError> {
-        let Some(source) = metrics_of(&target.facts.url) else {
+        let sources = self.sources(&target.facts.url);
+        if sources.is_empty() {
             return Ok(None);
-        };
+        }
         let mut writer = ServerWriter::create(dir.path())?;
         let trouble = trouble.clone();
         let sink = move |answer: probe::metrics::Answer<'_>| {
             trouble.note(writer.answer(&answer.rows()));
         };
         // Polled already by someone of ours: theirs is the file then.
-        Ok(Poller::start(vec![source], SERVER_INTERVAL, self.clock, sink).ok())
+        Ok(Poller::start(sources, SERVER_INTERVAL, self.clock, sink).ok())
+    }
+
+    /// The places that answer with metrics: of its URL, and those that were named.
+    fn sources(&self, url: &str) -> Vec<Source> {
+        let source = |url: &MetricsUrl| Source {
+            url: url.clone(),
+            format: Format::Prometheus,
+        };
+        let named = self.metrics.iter().map(source);
+        let named = named.filter(|source| source.ask().is_ok());
+        metrics_of(url).into_iter().chain(named).collect()
     }
 
     /// Takes the controller's SMART log, where the device under test is an NVMe drive.

@@ -14,7 +14,7 @@ use nix::{
     },
     unistd::Pid,
 };
-use plan::Lifecycle;
+use plan::{Lifecycle, Variant};
 use probe::Roots;
 use record::MemoryBack;
 use std::{
@@ -30,6 +30,9 @@ use std::{
 
 /// The server. Dropping it ends it, and all that it started.
 pub(crate) struct ManagedServer {
+    /// As the target says.
+    own: Lifecycle,
+    /// As it is started: its own, or a variant.
     lifecycle: Lifecycle,
     log: PathBuf,
     /// What its log may not show.
@@ -48,6 +51,7 @@ impl ManagedServer {
     /// A server that does not run yet. All its lines are kept in `log`, less the key.
     pub(crate) fn new(lifecycle: Lifecycle, log: &Path, api_key: Option<ApiKey>) -> Self {
         Self {
+            own: lifecycle.clone(),
             lifecycle,
             log: log.to_owned(),
             api_key,
@@ -61,6 +65,11 @@ impl ManagedServer {
         &self.lifecycle
     }
 
+    /// From its next start on it is this variant.
+    pub(crate) fn vary(&mut self, variant: &Variant) {
+        self.lifecycle = self.own.varied(variant);
+    }
+
     /// Starts it. Whether it answers is another question.
     pub(crate) fn start(&mut self) -> Result<(), LabError> {
         let failed = |source| LabError::ServerStart {
@@ -71,6 +80,7 @@ impl ManagedServer {
         let log = Arc::new(log.map_err(failed)?);
         self.before = Memory::now(&Roots::default());
         let mut child = command(&self.lifecycle.start)
+            .envs(&self.lifecycle.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

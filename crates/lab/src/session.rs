@@ -7,7 +7,7 @@ use crate::{
     measure::{Bench, Measured},
     memory_back,
     model_cache::ModelCache,
-    model_load,
+    model_load, needs,
     neighbour::{self, NeighbourFile},
     phase::{Prompts, run_id},
     place,
@@ -17,13 +17,14 @@ use crate::{
 };
 use clock::{ClockPair, SessionClock};
 use load::{LengthModel, Stop};
-use plan::{AdapterUse, Experiment, RunSpec};
+use plan::{Experiment, Plan, RunSpec};
 use probe::{Roots, host};
 use record::{
     DeviceUnderTest, Effect, FORMAT, HostFacts, RunManifest, RunState, Session, SessionDir,
     SessionManifest,
 };
 use std::{
+    fs,
     hash::{BuildHasher, Hasher, RandomState},
     path::Path,
 };
@@ -51,7 +52,7 @@ struct Begun {
 /// Nothing is left behind: a server that was started ends with the session.
 pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<Ended, LabError> {
     let roots = Roots::default();
-    let cache = checked(job)?;
+    let cache = needs::check(job)?;
     observer(Event::Estimated(estimate(job)));
     let _lock = TargetLock::take(&job.target.url)?;
     put_back_what_was_left(job, observer);
@@ -60,7 +61,12 @@ pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<En
     for left_out in preparation.left_out() {
         observer(Event::Warning(left_out));
     }
-    let ended = measure_all(job, &roots, cache, &mut preparation, stop, observer)?;
+    let ended = measure_all(job, &roots, cache, &mut preparation, stop, observer);
+    for path in &job.target.scratch {
+        // Where it was never made, or is another's by now, there is nothing to do.
+        let _ = fs::remove_file(path);
+    }
+    let ended = ended?;
     let undone = preparation.undo()?;
     tell_failed(&undone, observer);
     Ok(ended)
@@ -124,6 +130,8 @@ fn measure_all(
         roots,
         preparation,
         neighbour: NeighbourFile::make(&job.plan, session.dir.path())?,
+        variants: &job.target.variants,
+        metrics: &job.target.metrics,
         clock,
         ceiling_mb_s: ceiling(job, cache.as_ref()),
         cache,
@@ -158,22 +166,6 @@ fn prompts(job: &Job, target: &ReadyTarget, salt: u64) -> Result<Prompts, LabErr
         token_pool,
         adapters: job.target.adapters.clone(),
     })
-}
-
-/// What the plan needs and the job may lack; and the model's files, if they are named.
-fn checked(job: &Job) -> Result<Option<ModelCache>, LabError> {
-    let arms = &job.plan.arms;
-    let asks = |arm: &plan::Arm| arm.adapters.is_some_and(|use_| use_ != AdapterUse::None);
-    if arms.iter().any(asks) && job.target.adapters.is_none() {
-        return Err(LabError::NoAdapters);
-    }
-    if job.target.model_files.is_empty() {
-        return match arms.iter().any(|arm| arm.cache.is_some()) {
-            true => Err(LabError::NoModelFiles),
-            false => Ok(None),
-        };
-    }
-    ModelCache::open(&job.target.model_files).map(Some)
 }
 
 fn begin(
@@ -357,7 +349,7 @@ fn run_all(
             break;
         }
         let dir = session.dir.run(&run_id(bench.plan, spec));
-        if dir.is_complete() {
+        if is_whole(bench.plan, session, spec) {
             invalid |= dir
                 .read_manifest()
                 .is_ok_and(|manifest| is_invalid(&manifest));
@@ -384,6 +376,14 @@ fn run_all(
         }
     }
     Ok(invalid)
+}
+
+/// Whether the run is there, and all that were made with it on one start of the server: what one of
+/// them measures rests on those before.
+pub(crate) fn is_whole(plan: &Plan, session: &Session, spec: RunSpec) -> bool {
+    let is_there = |spec| session.dir.run(&run_id(plan, spec)).is_complete();
+    let schedule = plan.schedule().into_iter();
+    schedule.filter(|it| it.is_beside(spec)).all(is_there)
 }
 
 fn run_one(

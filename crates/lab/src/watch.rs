@@ -1,6 +1,6 @@
 //! While a run runs: what is told of it, and what ends it early.
 
-use crate::{Moment, gates::Seen, standing::Standing, target::ReadyTarget};
+use crate::{Moment, gates::Seen, phase, standing::Standing, target::ReadyTarget};
 use load::{Live, Phase, Stop};
 use nix::sys::statvfs::statvfs;
 use plan::{CacheState, Plan};
@@ -97,6 +97,10 @@ impl Watch<'_> {
         let ms = |span: Duration| span.as_secs_f64() * 1e3;
         let timing = phase.timing;
         let shortest = timing.ramp + timing.warmup + timing.measure;
+        let done = match phase::requests_asked(phase) {
+            Some(asked) => (load.ended_ok + load.failed) as f64 / asked.max(1) as f64,
+            None => elapsed.as_secs_f64() / shortest.as_secs_f64(),
+        };
         let ticks = self.latest.seen();
         let ticks = ticks.map(|seen| (seen.row.tick + 1, seen.ticks_taken));
         let (ticks_due, ticks_taken) = ticks.unwrap_or_default();
@@ -110,7 +114,7 @@ impl Watch<'_> {
         };
         Moment {
             stage: load.stage.unwrap_or(Stage::Ramp),
-            done: (elapsed.as_secs_f64() / shortest.as_secs_f64()).min(1.0),
+            done: done.min(1.0),
             left: shortest.saturating_sub(elapsed),
             ok: load.ended_ok,
             failed: load.failed,

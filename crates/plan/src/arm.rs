@@ -93,7 +93,9 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
         Experiment::Tiers
             if !plan.arms.is_empty() && plan.arms.iter().all(|it| it.variant.is_none()) =>
         {
-            wrong("tiers compares configurations of the server: give arms a `variant`, or take them out")
+            wrong(
+                "tiers compares configurations of the server: give arms a `variant`, or take them out",
+            )
         }
         _ => Ok(()),
     }

@@ -31,6 +31,12 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
             what,
         })
     };
+    let timing = &plan.timing;
+    if !phases.is_empty() && !(timing.ramp.0 + timing.warmup.0).is_zero() {
+        return wrong(
+            "phases are measured from their first prompt on: set `ramp` and `warmup` to \"0s\"",
+        );
+    }
     for (place, phase) in phases.iter().enumerate() {
         let earlier = &phases[..place];
         if earlier.iter().any(|it| it.name == phase.name) {
@@ -40,7 +46,9 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
         match earlier.iter().find(|it| it.name == *again) {
             None => return wrong("`again` names no phase before: name one that comes earlier"),
             Some(first) if first.prompts < phase.prompts => {
-                return wrong("a phase asks for more prompts `again` than there were: ask for fewer");
+                return wrong(
+                    "a phase asks for more prompts `again` than there were: ask for fewer",
+                );
             }
             Some(_) => {}
         }

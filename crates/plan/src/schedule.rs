@@ -20,7 +20,13 @@ pub struct RunSpec {
 impl RunSpec {
     /// Whether both are phases of one run of one arm, on one start of the server.
     pub fn is_beside(self, other: Self) -> bool {
-        Self { phase: None, ..self } == Self { phase: None, ..other }
+        Self {
+            phase: None,
+            ..self
+        } == Self {
+            phase: None,
+            ..other
+        }
     }
 }
 
@@ -118,7 +124,12 @@ mod tests {
         let (none, cpu) = (Some(0), Some(1));
         assert_eq!(
             first,
-            [(none, Some(0)), (none, Some(1)), (none, Some(2)), (cpu, Some(0))]
+            [
+                (none, Some(0)),
+                (none, Some(1)),
+                (none, Some(2)),
+                (cpu, Some(0))
+            ]
         );
         assert!(specs[0].is_beside(specs[2]) && !specs[0].is_beside(specs[3]));
         let anew: Vec<_> = specs[..4].iter().map(|&it| plan.starts_anew(it)).collect();

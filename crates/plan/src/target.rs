@@ -122,9 +122,16 @@ mod tests {
         assert!(alone.contains("no lifecycle"), "{alone}");
         let lifecycle = "[lifecycle]\nstart = [\"serve\"]\nenv = { A = \"1\", B = \"1\" }\n";
         let target = TargetFile::parse(&format!("{toml}{lifecycle}")).unwrap();
-        let varied = target.lifecycle.unwrap().varied(&target.variants.values().next().unwrap());
+        let varied = target
+            .lifecycle
+            .unwrap()
+            .varied(&target.variants.values().next().unwrap());
         assert_eq!(varied.start, ["serve", "--cpu", "8"]);
-        let env: Vec<_> = varied.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let env: Vec<_> = varied
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         assert_eq!(env, ["A=2", "B=1", "GB=8"]);
     }
 

@@ -10,8 +10,9 @@ use engine::{
 };
 use lab::{LoraTarget, Target, Whose};
 use load::{Adapter, LoraDialect};
-use plan::{Experiment, Lifecycle, Span};
+use plan::{Experiment, Lifecycle, PhaseName, Plan, PromptCount, Span, Variant};
 use std::{
+    collections::BTreeMap,
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -30,51 +31,48 @@ const WEIGHTS: Bytes = Bytes(512 << 20);
 const ADAPTERS: usize = 16;
 const PLACES: &str = "8";
 const RANK: u32 = 8;
+/// The model and speed of `tiers`: prefill is what a tier saves, and this one's, as slow as it is on a
+/// GB10, takes longer than to read the blocks from any SSD.
+const TIERS_MODEL: Model = Model::GptOss120b;
+/// The engine's own default.
+const BLOCK_TOKENS: u64 = 16;
 
-/// The engine as this experiment needs it. Its files are made in the results' folder, once.
-pub(crate) fn target(experiment: Experiment, results: &Path) -> Result<Target> {
+/// The engine as this plan needs it. Its files are made in the results' folder; all but the KV tier's
+/// once, for all sessions.
+pub(crate) fn target(plan: &Plan, results: &Path) -> Result<Target> {
     let port = free_port()?;
-    let mut args = vec!["engine".to_owned(), "--port".to_owned(), port.to_string()];
-    let mut add = |words: &[&str]| args.extend(words.iter().map(|&word| word.to_owned()));
-    add(&["--model", MODEL.name(), "--speed", SPEED]);
-    add(&["--max-batch", MAX_BATCH]);
+    let mut setup = Setup::default();
     let files = results.join("engine-files");
-    let mut model_files = Vec::new();
-    let mut lora = None;
-    match experiment {
-        Experiment::H1 => {
-            let weights = weights_file(&files)?;
-            add(&["--weights", text(&weights)?]);
-            model_files.push(weights);
-        }
-        Experiment::H6 => {
-            let list = adapter_files(&files)?;
-            for adapter in &list {
-                let path = adapter.path.as_deref().unwrap_or_default();
-                add(&["--lora", &format!("{}={path}", adapter.name)]);
-            }
-            add(&[
-                "--max-loras",
-                PLACES,
-                "--max-cpu-loras",
-                PLACES,
-                "--lora-direct",
-            ]);
-            lora = Some(LoraTarget {
-                list,
-                dialect: LoraDialect::Model,
-            });
-        }
-        Experiment::H0 | Experiment::H2 | Experiment::H4 | Experiment::H5 => {}
+    match plan.experiment {
+        Experiment::H1 => setup.weights(&files)?,
+        Experiment::H4 => setup.spilling(plan, &files)?,
+        Experiment::H6 => setup.adapters(&files)?,
+        Experiment::Tiers => setup.tiers(plan, &files)?,
+        Experiment::H0 | Experiment::H2 | Experiment::H5 => {}
     }
     let program = std::env::current_exe().or_failed()?;
-    let start = [text(&program)?.to_owned()]
-        .into_iter()
-        .chain(args)
-        .collect();
+    let (model, speed) = match plan.experiment {
+        Experiment::Tiers => (TIERS_MODEL, "1"),
+        _ => (MODEL, SPEED),
+    };
+    let port_text = port.to_string();
+    let common = [
+        text(&program)?,
+        "engine",
+        "--port",
+        &port_text,
+        "--model",
+        model.name(),
+        "--speed",
+        speed,
+        "--max-batch",
+        MAX_BATCH,
+    ];
+    let start = common.map(str::to_owned).into_iter().chain(setup.args);
     Ok(Target {
         whose: Whose::Embedded(Lifecycle {
-            start,
+            start: start.collect(),
+            env: BTreeMap::new(),
             stop: None,
             ready_limit: Span(Duration::from_secs(120)),
             stop_limit: Span(Duration::from_secs(10)),
@@ -84,9 +82,130 @@ pub(crate) fn target(experiment: Experiment, results: &Path) -> Result<Target> {
         url: format!("http://127.0.0.1:{port}").parse().or_failed()?,
         model: None,
         api_key: None,
-        model_files,
-        adapters: lora,
+        model_files: setup.model_files,
+        adapters: setup.adapters,
+        variants: setup.variants,
+        metrics: Vec::new(),
+        scratch: setup.scratch,
     })
+}
+
+/// What an experiment needs of the engine beyond the rest.
+#[derive(Default)]
+struct Setup {
+    args: Vec<String>,
+    model_files: Vec<PathBuf>,
+    adapters: Option<LoraTarget>,
+    variants: BTreeMap<PhaseName, Variant>,
+    scratch: Vec<PathBuf>,
+}
+
+impl Setup {
+    fn add(&mut self, words: &[&str]) {
+        self.args.extend(owned(words));
+    }
+
+    fn weights(&mut self, files: &Path) -> Result<()> {
+        let weights = weights_file(files)?;
+        self.add(&["--weights", text(&weights)?]);
+        self.model_files.push(weights);
+        Ok(())
+    }
+
+    fn adapters(&mut self, files: &Path) -> Result<()> {
+        let list = adapter_files(files)?;
+        for adapter in &list {
+            let path = adapter.path.as_deref().unwrap_or_default();
+            self.add(&["--lora", &format!("{}={path}", adapter.name)]);
+        }
+        let places = ["--max-loras", PLACES, "--max-cpu-loras", PLACES];
+        self.add(&places);
+        self.add(&["--lora-direct"]);
+        self.adapters = Some(LoraTarget {
+            list,
+            dialect: LoraDialect::Model,
+        });
+        Ok(())
+    }
+
+    /// H4: the pool holds what runs and no more, so that the prompts that users come back to are read
+    /// from the drive that the neighbour is on.
+    fn spilling(&mut self, plan: &Plan, files: &Path) -> Result<()> {
+        let prompts = plan.workload.own_prompts.map_or(1, PromptCount::get);
+        let needs = KvNeeds::of(plan, MODEL, prompts);
+        let disk = self.disk_tier(files, needs.prompts)?;
+        self.add(&["--kv-bytes", &needs.running.to_string()]);
+        self.args.extend(disk);
+        Ok(())
+    }
+
+    /// The pool is the same in all variants, and holds what runs. The memory tier holds the prompts of
+    /// one phase, so that the next push them out of it; the disk tier holds them all.
+    fn tiers(&mut self, plan: &Plan, files: &Path) -> Result<()> {
+        let new = plan.phases.iter().filter(|phase| phase.again.is_none());
+        let (mut most, mut all) = (0, 0);
+        for phase in new {
+            most = most.max(phase.prompts.get());
+            all += phase.prompts.get();
+        }
+        let needs = KvNeeds::of(plan, TIERS_MODEL, most);
+        self.add(&["--kv-bytes", &needs.running.to_string()]);
+        let host = owned(&["--kv-host", &needs.prompts.to_string()]);
+        let whole = KvNeeds::of(plan, TIERS_MODEL, all).prompts;
+        let disk = self.disk_tier(files, whole)?;
+        let both = host.iter().cloned().chain(disk).collect();
+        for (name, args) in [("cpu", host), ("cpu-disk", both)] {
+            let name = PhaseName::try_from(name.to_owned()).or_failed()?;
+            let variant = Variant {
+                args,
+                ..Variant::default()
+            };
+            self.variants.insert(name, variant);
+        }
+        Ok(())
+    }
+
+    /// The arguments for a tier on disk; its file goes with the session.
+    fn disk_tier(&mut self, files: &Path, bytes: u64) -> Result<Vec<String>> {
+        make_folder(files)?;
+        let path = absolute(files)?.join("kv-tier.bin");
+        let args = owned(&[
+            "--kv-disk",
+            text(&path)?,
+            "--kv-disk-size",
+            &bytes.to_string(),
+        ]);
+        self.scratch.push(path);
+        Ok(args)
+    }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// Bytes of KV that a plan's requests need at its greatest number of users.
+struct KvNeeds {
+    /// For those that run at once.
+    running: u64,
+    /// For so many prompts of each user, replies and frames included.
+    prompts: u64,
+}
+
+impl KvNeeds {
+    fn of(plan: &Plan, model: Model, prompts: u32) -> Self {
+        let users = plan.users.levels().last().map_or(1, |users| users.get());
+        let (prompt, output) = (plan.workload.prompt_tokens, plan.workload.output_tokens);
+        // A block begun counts as a whole one.
+        let tokens = u64::from(prompt.get()) + u64::from(output.get()) + 2 * BLOCK_TOKENS;
+        let running = u64::from(users) * tokens * model.profile().kv_bytes_per_token();
+        let prompts = running * u64::from(prompts);
+        Self {
+            running,
+            // A block's frame on disk is 4 KiB longer, and rounded up to as much.
+            prompts: prompts + prompts / 16,
+        }
+    }
 }
 
 /// A port that nobody has at this moment. It is named in advance, because the engine may be started

@@ -41,6 +41,10 @@ pub(crate) struct Seen {
     pub kv_pool: KvPool,
     /// What the host did.
     pub host: HostSeen,
+    /// The requests that the phase is over after, where it ends by their number.
+    pub asked: Option<u64>,
+    /// Prompts come again by design: how much of them is cached is measured, not given.
+    pub asks_again: bool,
 }
 
 /// The size of the server's KV pool in its own unit, where it tells.
@@ -103,7 +107,9 @@ pub(crate) fn judge(plan: &Plan, seen: &Seen) -> Vec<Gate> {
     if let Some((state, resident_pct)) = seen.cache {
         gates.push(cache_state(state, resident_pct));
     }
-    gates.push(reuse(plan, seen.reuse_pct));
+    if !seen.asks_again {
+        gates.push(reuse(plan, seen.reuse_pct));
+    }
     gates.extend(kv_pool(plan, seen.kv_pool));
     gates.push(no_decision(at_least(
         "device_known",
@@ -112,6 +118,14 @@ pub(crate) fn judge(plan: &Plan, seen: &Seen) -> Vec<Gate> {
         1.0,
     )));
     gates.extend(of_host(plan, &seen.host));
+    if let Some(asked) = seen.asked {
+        gates.push(at_least(
+            "whole_phase",
+            "requests measured of those that make the phase, %",
+            share_pct(seen.requests, asked),
+            100.0,
+        ));
+    }
     gates
 }
 

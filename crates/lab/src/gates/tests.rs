@@ -31,6 +31,8 @@ fn good() -> Seen {
             },
             gpu_hot_pct: Some(Some(0.0)),
         },
+        asked: Some(200),
+        asks_again: false,
     }
 }
 
@@ -74,6 +76,7 @@ fn each_gate_fails_on_its_own() {
         [["cache_state"], ["cache_state"]]
     );
     assert_eq!(one(|seen| seen.same_server = Some(false)), ["same_server"]);
+    assert_eq!(one(|seen| seen.asked = Some(201)), ["whole_phase"]);
     assert_eq!(one(|seen| seen.reuse_pct = Some(5.1)), ["prompt_reuse"]);
     assert_eq!(one(|seen| seen.client_cpu_pct = Some(81.0)), ["client_cpu"]);
     assert_eq!(one(|seen| seen.device_known = false), ["device_known"]);
@@ -133,6 +136,17 @@ fn what_nothing_here_could_tell_is_noted_and_what_should_be_told_costs_the_decis
         let told = effect_of(&mute, name);
         assert_eq!(told, Some((false, Effect::NotDecisionGrade)));
     }
+}
+
+#[test]
+fn prompts_that_come_again_by_design_are_held_to_no_share() {
+    let seen = Seen {
+        reuse_pct: Some(94.0),
+        asks_again: true,
+        ..good()
+    };
+    let gates = judge(&plan(), &seen);
+    assert!(gates.iter().all(|gate| gate.name != "prompt_reuse"));
 }
 
 #[test]

@@ -147,7 +147,7 @@ pub enum PollerError {
     Thread(#[from] io::Error),
 }
 
-/// A running poller. Dropping it ends it.
+/// A running poller: the first answer comes at once, the last as it is ended. Dropping it ends it.
 pub struct Poller {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -172,8 +172,7 @@ impl Poller {
         let thread = thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(move || {
-                let mut due = MonoNs::now();
-                while wait_until(due, &stopped) {
+                let mut ask_all = || {
                     for source in &sources {
                         let asked = clock.now();
                         let metrics = source.ask();
@@ -185,9 +184,15 @@ impl Poller {
                             metrics,
                         });
                     }
+                };
+                let mut due = MonoNs::now();
+                while wait_until(due, &stopped) {
+                    ask_all();
                     // After a slow answer the next is due now, not several at once.
                     due = due.plus(interval).max(MonoNs::now());
                 }
+                // What was counted since the last answer, too.
+                ask_all();
                 drop(claims);
             })?;
         Ok(Self {
@@ -196,7 +201,8 @@ impl Poller {
         })
     }
 
-    /// Ends polling after the answer in hand, at most two seconds a source, and drops the sink.
+    /// Ends polling after the answer in hand and a last one, at most two seconds a source each, and
+    /// drops the sink.
     pub fn stop(mut self) {
         if let Some(thread) = self.end()
             && let Err(panic) = thread.join()

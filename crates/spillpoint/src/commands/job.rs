@@ -5,12 +5,13 @@ use crate::{
     cli, embedded,
     exit::{Exit, OrExit, Result},
 };
-use ::plan::{Experiment, Overrides, TargetFile};
+use ::plan::{Overrides, Plan, TargetFile};
 use anyhow::{Context, anyhow};
 use lab::{Job, LoraTarget, Target, Whose};
 use load::ApiKey;
 use record::{Session, TargetKind};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -26,17 +27,19 @@ pub(super) fn job(args: cli::Run) -> Result<Job> {
         true => found.quick().or_usage()?,
         false => found,
     };
-    let (target, from_file) = target(&args.target, found.experiment, &args.results)?;
-    let api = args.workload.api.map(Into::into).or(from_file.api);
-    let plan = found.with(Overrides {
+    let mut plan = found.with(Overrides {
         users: args.users,
         duration: args.duration,
         repeats: args.repeats,
         seed: args.workload.seed,
-        api,
+        api: args.workload.api.map(Into::into),
         prompt_tokens: args.workload.prompt_tokens,
         output_tokens: args.workload.max_tokens,
     });
+    let (target, from_file) = target(&args.target, &plan, &args.results)?;
+    if let (None, Some(api)) = (args.workload.api, from_file.api) {
+        plan.workload.api = api;
+    }
     let greatest = plan.users.levels().last().map_or(0, |users| users.get());
     Ok(Job {
         plan,
@@ -54,7 +57,7 @@ pub(super) fn job(args: cli::Run) -> Result<Job> {
 /// A session's own plan, on the server that is named again.
 fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
     let session = Session::open(path).or_usage()?;
-    let plan: ::plan::Plan = serde_json::from_value(session.manifest.plan.clone())
+    let plan: Plan = serde_json::from_value(session.manifest.plan.clone())
         .with_context(|| format!("{}: its plan is not this version's", path.display()))
         .or_usage()?;
     let results = session.dir.path().parent().map(Path::to_owned);
@@ -64,7 +67,7 @@ fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
     if named.url.is_none() && named.target.is_none() && attached {
         named.url = Some(session.manifest.target.url.parse().or_usage()?);
     }
-    let (target, _) = target(&named, plan.experiment, &results)?;
+    let (target, _) = target(&named, &plan, &results)?;
     if target.whose.kind() != session.manifest.target.kind {
         let error = anyhow!(
             "the session was against another kind of server: name it with --url or --target"
@@ -92,11 +95,7 @@ struct FromFile {
     storage: Option<PathBuf>,
 }
 
-fn target(
-    args: &cli::Target,
-    experiment: Experiment,
-    results: &Path,
-) -> Result<(Target, FromFile)> {
+fn target(args: &cli::Target, plan: &Plan, results: &Path) -> Result<(Target, FromFile)> {
     let mut from_file = FromFile::default();
     let mut target = match (&args.url, &args.target) {
         (Some(url), _) => Target {
@@ -106,13 +105,16 @@ fn target(
             api_key: api_key(args.api_key_file.as_deref())?,
             model_files: Vec::new(),
             adapters: None,
+            variants: BTreeMap::new(),
+            metrics: Vec::new(),
+            scratch: Vec::new(),
         },
         (None, Some(path)) => {
             let file = target_file(path)?;
             (from_file.api, from_file.storage) = (file.api, file.storage.clone());
             of_file(file, path, api_key(args.api_key_file.as_deref())?)?
         }
-        (None, None) => embedded::target(experiment, results)?,
+        (None, None) => embedded::target(plan, results)?,
     };
     target.model_files.extend(args.model_files.iter().cloned());
     if let Some(list) = &args.adapters {
@@ -146,6 +148,8 @@ fn of_file(file: TargetFile, path: &Path, api_key: Option<ApiKey>) -> Result<Tar
         return Err(Exit::Usage(error));
     }
     let url = file.url.parse::<load::BaseUrl>();
+    let metrics: std::result::Result<Vec<_>, _> =
+        file.metrics.iter().map(|url| url.parse()).collect();
     Ok(Target {
         whose: file.lifecycle.map_or(Whose::Attached, Whose::Managed),
         url: url.with_context(|| path.display().to_string()).or_usage()?,
@@ -153,5 +157,10 @@ fn of_file(file: TargetFile, path: &Path, api_key: Option<ApiKey>) -> Result<Tar
         api_key,
         model_files: file.model_files,
         adapters: None,
+        variants: file.variants,
+        metrics: metrics
+            .with_context(|| format!("{}: metrics", path.display()))
+            .or_usage()?,
+        scratch: Vec::new(),
     })
 }

@@ -1,0 +1,35 @@
+//! What a plan needs of its target: checked before anything starts.
+
+use crate::{Job, LabError, Whose, model_cache::ModelCache, restart};
+use plan::AdapterUse;
+
+/// What the plan needs and the job may lack; and the model's files, if they are named.
+pub(crate) fn check(job: &Job) -> Result<Option<ModelCache>, LabError> {
+    let arms = &job.plan.arms;
+    let asks = |arm: &plan::Arm| arm.adapters.is_some_and(|use_| use_ != AdapterUse::None);
+    if arms.iter().any(asks) && job.target.adapters.is_none() {
+        return Err(LabError::NoAdapters);
+    }
+    variants(job)?;
+    if job.target.model_files.is_empty() {
+        return match arms.iter().any(|arm| arm.cache.is_some()) {
+            true => Err(LabError::NoModelFiles),
+            false => Ok(None),
+        };
+    }
+    ModelCache::open(&job.target.model_files).map(Some)
+}
+
+/// Arms that differ in the server's configuration need a server that can be started in each.
+fn variants(job: &Job) -> Result<(), LabError> {
+    let target = &job.target;
+    for name in job.plan.arms.iter().filter_map(|arm| arm.variant.as_ref()) {
+        if matches!(target.whose, Whose::Attached) {
+            return Err(LabError::NotOursToVary);
+        }
+        if !target.variants.contains_key(name) {
+            return Err(restart::no_variant(name, &target.variants));
+        }
+    }
+    Ok(())
+}
