@@ -1,6 +1,6 @@
 //! The arms of a comparison: what differs between runs that are otherwise alike.
 
-use crate::{Experiment, Neighbour, PhaseName, Plan, PlanError, TokenCount};
+use crate::{Experiment, Neighbour, PhaseName, Plan, PlanError, PlanPhase, TokenCount};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -55,6 +55,12 @@ pub enum AdapterUse {
     Storm,
 }
 
+/// The phase that the arms of `tiers` are compared by.
+fn is_replay(phase: &PlanPhase) -> bool {
+    let again = phase.again.as_ref().map(PhaseName::as_str);
+    phase.name.as_str() == "replay" && again == Some("populate")
+}
+
 /// What the types can't say.
 pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
     let wrong = |what: &'static str| {
@@ -87,9 +93,9 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
         Experiment::H6 if !all(|arm| arm.adapters.is_some()) => {
             wrong("h6 compares uses of adapters: give it two arms or more with `adapters`")
         }
-        Experiment::Tiers if plan.phases.iter().all(|it| it.again.is_none()) => {
-            wrong("tiers replays prompts: give it a phase that asks for another's `again`")
-        }
+        Experiment::Tiers if !plan.phases.iter().any(is_replay) => wrong(
+            "tiers replays prompts: give it a phase `replay` that asks for those of `populate` `again`",
+        ),
         Experiment::Tiers
             if !plan.arms.is_empty() && plan.arms.iter().all(|it| it.variant.is_none()) =>
         {

@@ -1,13 +1,13 @@
 //! From a session on disk to everything that is said about it.
 
 use crate::{
-    ArmEffect, Cause, Cell, Figure, HostMeans, Knees, Metric, Note, SmartDelta, Stalls, Steady,
-    arms, cause,
+    ArmEffect, Cause, Cell, Figure, HostMeans, Knees, Metric, Moved, Note, SmartDelta, Stalls,
+    Steady, Tier, arms, cause,
     cell::CellRun,
     evidence::{self, Evidence, RunEvidence},
     figure, knees, page,
     stats::Percentile,
-    summary, verdict,
+    summary, tiers, verdict,
 };
 use record::{
     Effect, Gate, RunId, RunManifest, RunState, Session, SessionManifest, Summary, Verdict,
@@ -27,6 +27,8 @@ pub struct Analysis {
     pub knees: Knees,
     /// The arms' effects, block by block; empty where there are no arms.
     pub effects: Vec<ArmEffect>,
+    /// The KV tiers' configurations; empty where nothing is replayed.
+    pub tiers: Vec<Tier>,
     /// Stalls beside what the host waited for: all cells together, then each.
     pub causes: Vec<Cause>,
     /// What the session concludes.
@@ -52,6 +54,8 @@ pub struct RunAnalysis {
     pub host: HostMeans,
     /// Its stalls; absent unless its requests can be read.
     pub stalls: Option<Stalls>,
+    /// What it moved, from its first sample to its last.
+    pub moved: Moved,
     /// What the drive's own counters say; absent without both SMART snapshots.
     pub smart: Option<SmartDelta>,
     /// Where its latencies settle; absent with too few requests.
@@ -73,6 +77,7 @@ pub fn analyze(session: &Session) -> Analysis {
         session: session.manifest.clone(),
         knees: knees::of(&runs),
         effects: arms::effects(&runs),
+        tiers: tiers::of(&runs, &cells),
         verdict: verdict::none(),
         causes,
         runs,
@@ -117,6 +122,7 @@ impl From<&RunEvidence> for RunAnalysis {
             id: run.id.clone(),
             manifest: run.manifest.clone(),
             host: run.host.clone(),
+            moved: run.moved.clone(),
             stalls: run.stalls.clone(),
             smart: run.smart,
             steady: run.steady,

@@ -3,6 +3,7 @@
 use crate::{
     Metric, RunAnalysis,
     stats::{PairedRatio, Percentile, paired_ratio},
+    tiers,
 };
 use std::collections::BTreeMap;
 
@@ -38,11 +39,17 @@ pub(crate) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// The blocks of the runs that count; nothing unless there are two arms.
+    /// The blocks of the runs that count; nothing unless there are two arms. Where arms have several
+    /// phases, they are held against each other by the replay.
     pub(crate) fn of(runs: &'a [RunAnalysis]) -> Option<Self> {
         let mut arms: Vec<&str> = Vec::new();
         let mut blocks: BTreeMap<(u32, u32), Vec<_>> = BTreeMap::new();
-        for run in runs {
+        let replays = |run: &RunAnalysis| {
+            let manifest = run.manifest.as_ref();
+            manifest.is_some_and(|it| it.phase == tiers::REPLAY)
+        };
+        let has_replays = runs.iter().any(replays);
+        for run in runs.iter().filter(|run| !has_replays || replays(run)) {
             let Some(manifest) = &run.manifest else {
                 continue;
             };

@@ -1,7 +1,7 @@
 //! Reading a session's runs: what is there is used, what is not becomes a note.
 
 use crate::{
-    HostMeans, Note, SmartDelta, Stalls, Steady,
+    HostMeans, Moved, Note, SmartDelta, Stalls, Steady,
     chunks::Chunks,
     cohort::Cohort,
     requests::{Request, Requests},
@@ -21,6 +21,7 @@ pub(crate) struct RunEvidence {
     pub(crate) manifest: Option<RunManifest>,
     pub(crate) cohort: Option<Cohort>,
     pub(crate) host: HostMeans,
+    pub(crate) moved: Moved,
     pub(crate) has_telemetry: bool,
     pub(crate) stalls: Option<Stalls>,
     pub(crate) smart: Option<SmartDelta>,
@@ -36,6 +37,7 @@ impl RunEvidence {
             id: id.clone(),
             cohort: None,
             host: HostMeans::default(),
+            moved: Moved::default(),
             has_telemetry: false,
             stalls: None,
             smart: None,
@@ -206,9 +208,11 @@ impl Reader<'_> {
         evidence.has_telemetry = telemetry.is_some();
         if let Some(telemetry) = &telemetry {
             evidence.host = HostMeans::over(telemetry, device, measure);
+            evidence.moved = Moved::over(telemetry, device);
         }
         if let Some(rows) = self.server(dir) {
             evidence.host.add_server(&rows, measure);
+            evidence.moved.add_tiers(&rows);
         }
         if let Some(requests) = &mut requests {
             let beside = Beside {

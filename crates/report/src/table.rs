@@ -4,6 +4,7 @@ use crate::{
     Analysis, Cell, Estimate, HostFigure, Metric,
     figure::{percent, plain},
     stats::Percentile,
+    tiers,
 };
 use std::fmt::Write as _;
 
@@ -42,7 +43,7 @@ const HEADER: [Heading; 11] = [
     heading("read", "MB/s"),
 ];
 
-const fn heading(name: &'static str, unit: &'static str) -> Heading {
+pub(crate) const fn heading(name: &'static str, unit: &'static str) -> Heading {
     Heading { name, unit }
 }
 
@@ -51,20 +52,30 @@ pub fn table(analysis: &Analysis) -> Table {
     of_cells(&analysis.cells)
 }
 
+/// The KV tiers' configurations as a table; absent where the session replays nothing.
+pub fn tier_table(analysis: &Analysis) -> Option<Table> {
+    tiers::table(&analysis.tiers)
+}
+
 pub(crate) fn of_cells(cells: &[Cell]) -> Table {
+    let phases = cells.iter().any(|cell| cell.phase != cells[0].phase);
+    let row = |cell| match phases {
+        true => row(cell, format!("{} {}", cell.phase, name(cell))),
+        false => row(cell, name(cell)),
+    };
     Table {
         header: HEADER.to_vec(),
         rows: cells.iter().map(row).collect(),
     }
 }
 
-fn row(cell: &Cell) -> Vec<String> {
+fn row(cell: &Cell, name: String) -> Vec<String> {
     let ttft = |percentile| point(cell.spread(Metric::Ttft).percentile(percentile));
     let e2e = |percentile| with_interval(cell.spread(Metric::E2e).percentile(percentile));
     let host = |figure| cell.host.get(figure);
     let share = |figure| maybe(host(figure).map(|it| percent(it).replace("\u{a0}%", "")));
     vec![
-        name(cell),
+        name,
         cell.requests.total.to_string(),
         cell.requests.failed.total().to_string(),
         ttft(Percentile::P50),

@@ -34,6 +34,8 @@ const RANK: u32 = 8;
 /// The model and speed of `tiers`: prefill is what a tier saves, and this one's, as slow as it is on a
 /// GB10, takes longer than to read the blocks from any SSD.
 const TIERS_MODEL: Model = Model::GptOss120b;
+/// The longest prompt that a session asks before its first run, and some: the pool must hold it.
+const PROBE_TOKENS: u64 = 448;
 /// The engine's own default.
 const BLOCK_TOKENS: u64 = 16;
 
@@ -198,10 +200,13 @@ impl KvNeeds {
         let (prompt, output) = (plan.workload.prompt_tokens, plan.workload.output_tokens);
         // A block begun counts as a whole one.
         let tokens = u64::from(prompt.get()) + u64::from(output.get()) + 2 * BLOCK_TOKENS;
-        let running = u64::from(users) * tokens * model.profile().kv_bytes_per_token();
-        let prompts = running * u64::from(prompts);
+        let (once, token) = (
+            u64::from(users) * tokens,
+            model.profile().kv_bytes_per_token(),
+        );
+        let prompts = once * u64::from(prompts) * token;
         Self {
-            running,
+            running: once.max(PROBE_TOKENS) * token,
             // A block's frame on disk is 4 KiB longer, and rounded up to as much.
             prompts: prompts + prompts / 16,
         }

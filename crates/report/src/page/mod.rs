@@ -41,6 +41,8 @@ struct Page<'a> {
     cells: Table,
     table_note: String,
     figures: Vec<Picture<'a>>,
+    tiers: Option<Table>,
+    tier_counters: Vec<Fact>,
     effects: Vec<Fields<4, 5>>,
     causes: Vec<CauseRow>,
     stalls: Vec<Fields<2, 10>>,
@@ -84,6 +86,13 @@ pub(crate) fn render(analysis: &Analysis) -> String {
                 name: figure.name(),
                 svg: figure.inline_svg(),
             })
+            .collect(),
+        tiers: table::tier_table(analysis),
+        tier_counters: analysis
+            .tiers
+            .iter()
+            .filter(|tier| !tier.counted().is_empty())
+            .map(|tier| Fact::new(format!("{} {}", tier.users, tier.name()), tier.counted()))
             .collect(),
         effects: causes::effects(analysis),
         causes: causes::causes(analysis),

@@ -1,8 +1,11 @@
 //! The verdict of a comparison of arms: LoRA storms, a neighbour, tiers, eviction under a server.
 
-use super::{Concluded, Findings, limits};
+use super::{
+    Concluded, Findings, limits,
+    reads::{Reads, Share},
+};
 use crate::{
-    Analysis, ArmEffect, HostFigure, HostMeans, Metric,
+    Analysis, ArmEffect, Metric,
     arms::Blocks,
     figure::{percent, plain},
     stats::Percentile,
@@ -17,7 +20,7 @@ pub(super) fn compare(analysis: &Analysis, blocks: &Blocks, findings: &mut Findi
     let bytes: Vec<Reads> = blocks
         .others
         .iter()
-        .map(|arm| Reads::of(blocks, arm))
+        .map(|arm| Reads::of(analysis, blocks, arm))
         .collect();
     for reads in &bytes {
         reads.said(findings);
@@ -49,7 +52,7 @@ pub(super) fn compare(analysis: &Analysis, blocks: &Blocks, findings: &mut Findi
 /// Each arm's effect on the figures that decide: the median and the tail of TTFT, and the median
 /// of e2e, over all users where the session has several. Few, since each further one makes all of
 /// them less sure.
-fn strongest<'a>(analysis: &'a Analysis, blocks: &Blocks) -> Vec<&'a ArmEffect> {
+pub(super) fn strongest<'a>(analysis: &'a Analysis, blocks: &Blocks) -> Vec<&'a ArmEffect> {
     let together = blocks.users().len() > 1;
     let all: Vec<&ArmEffect> = analysis
         .effects
@@ -86,7 +89,7 @@ pub(crate) fn name(metric: Metric, percentile: Percentile) -> String {
     format!("{metric} {percentile}")
 }
 
-fn change(ratio: f64) -> String {
+pub(super) fn change(ratio: f64) -> String {
     let pct = (ratio - 1.0) * 100.0;
     let sign = if pct > 0.0 { "+" } else { "" };
     format!("{sign}{}", percent(pct).replace('-', "−"))
@@ -101,7 +104,7 @@ pub(crate) fn longer(ratio: f64) -> String {
     }
 }
 
-fn said(effect: &ArmEffect, findings: &mut Findings) {
+pub(super) fn said(effect: &ArmEffect, findings: &mut Findings) {
     let it = &effect.effect;
     let interval = it.interval.map_or("no interval".to_owned(), |[low, high]| {
         format!("95 % {} to {}", change(low), change(high))
@@ -120,81 +123,22 @@ fn said(effect: &ArmEffect, findings: &mut Findings) {
     findings.reason("PAIRED_EFFECT", Some((it.ratio - 1.0) * 100.0), words);
 }
 
-/// What an arm reads beyond the baseline.
-struct Reads {
-    arm: String,
-    device_mb_s: Option<[f64; 2]>,
-    server_mb_s: Option<[f64; 2]>,
-    device_bytes: Option<f64>,
-}
-
-impl Reads {
-    fn of(blocks: &Blocks, arm: &str) -> Self {
-        let pooled = |arm: &str| HostMeans::pooled(blocks.runs(arm).map(|run| &run.host));
-        let (base, other) = (pooled(&blocks.baseline), pooled(arm));
-        let both = |figure| Some([base.get(figure)?, other.get(figure)?]);
-        let seconds: f64 = blocks
-            .runs(arm)
-            .filter_map(|run| Some(run.summary.as_ref()?.duration_s))
-            .sum();
-        Self {
-            arm: arm.to_owned(),
-            device_mb_s: both(HostFigure::ReadMbS),
-            server_mb_s: both(HostFigure::ServerReadMbS).or(both(HostFigure::CgroupReadMbS)),
-            device_bytes: other
-                .get(HostFigure::ReadMbS)
-                .map(|rate| rate * 1e6 * seconds),
-        }
-    }
-
-    fn said(&self, findings: &mut Findings) {
-        if let Some([base, arm]) = self.device_mb_s {
-            let words = format!(
-                "the device is read at {} MB/s in {}, {} MB/s in the baseline",
-                plain(arm),
-                self.arm,
-                plain(base)
-            );
-            findings.reason("DEVICE_READS", Some(arm), words);
-        }
-        if let Some([base, arm]) = self.server_mb_s {
-            let words = format!(
-                "the server reads {} MB/s in {}, {} MB/s in the baseline",
-                plain(arm),
-                self.arm,
-                plain(base)
-            );
-            findings.reason("SERVER_READS", Some(arm), words);
-        }
-    }
-
-    /// Whether the arm's reads exceed the baseline's by enough to matter, and are the server's.
-    fn rise(&self) -> (Option<bool>, Option<bool>) {
-        let rises = |[base, arm]: [f64; 2]| arm - base >= limits::READS_MB_S && arm >= 1.5 * base;
-        let owned = self
-            .device_mb_s
-            .zip(self.server_mb_s)
-            .map(|(device, server)| {
-                let [device, server] = [device, server].map(|[base, arm]| arm - base);
-                device > 0.0 && server >= limits::OWNED * device
-            });
-        (self.device_mb_s.map(rises), owned)
-    }
-}
-
-/// Evicted under a running server, and nothing was read back: the weights are in memory already.
+/// Evicted under a running server, and nothing was read back: the weights are in memory already. By
+/// the server's own reads; by the device's, which others share, only where those are not known.
 fn nothing_read(blocks: &Blocks, bytes: &[Reads]) -> Option<Concluded> {
     let cold = bytes.iter().find(|reads| reads.arm == super::h1::COLD)?;
-    let read = cold.device_bytes?;
-    let [_, server] = cold.server_mb_s.unwrap_or_default();
+    let (read, whose) = match (cold.server, cold.device) {
+        (Some(server), _) => (server, "the server"),
+        (None, Some(device)) => (device, "anyone, from the device,"),
+        (None, None) => return None,
+    };
     // Less than a tenth of a megabyte a second is housekeeping.
-    let rate = cold.device_mb_s.map_or(0.0, |[_, arm]| arm);
-    (rate < limits::READS_MB_S / 10.0 && server < limits::READS_MB_S / 10.0).then(|| Concluded {
+    (read.arm_mb_s < limits::READS_MB_S / 10.0).then(|| Concluded {
         kind: VerdictKind::NoEffect,
         decision_grade: true,
         found: format!(
-            "Evicting the model’s files under the running server changes nothing: bytes read = {} MB in all cold runs together.",
-            plain((read / 1e6).round())
+            "Evicting the model’s files under the running server changes nothing: bytes read = {} MB by {whose} in all cold runs together.",
+            plain((read.arm_bytes / 1e6).round())
         ),
         sure: format!(
             "{} cold runs; a server that holds its weights in memory has nothing to read again.",
@@ -205,7 +149,7 @@ fn nothing_read(blocks: &Blocks, bytes: &[Reads]) -> Option<Concluded> {
     })
 }
 
-fn few_pairs(blocks: &Blocks) -> Concluded {
+pub(super) fn few_pairs(blocks: &Blocks) -> Concluded {
     Concluded {
         kind: VerdictKind::Inconclusive,
         decision_grade: false,
@@ -220,7 +164,7 @@ fn few_pairs(blocks: &Blocks) -> Concluded {
     }
 }
 
-fn no_effect(usable: &[&ArmEffect], blocks: &Blocks) -> Concluded {
+pub(super) fn no_effect(usable: &[&ArmEffect], blocks: &Blocks) -> Concluded {
     let medians = usable.iter().filter(|it| it.percentile == Percentile::P50);
     let bound = |it: &&&ArmEffect| it.effect.interval.map_or(f64::INFINITY, |[_, high]| high);
     let widest = medians.max_by(|a, b| bound(a).total_cmp(&bound(b)));
@@ -273,7 +217,11 @@ fn no_effect(usable: &[&ArmEffect], blocks: &Blocks) -> Concluded {
     }
 }
 
-fn with_effect(worst: &ArmEffect, reads: Option<&Reads>, usable: &[&ArmEffect]) -> Concluded {
+pub(super) fn with_effect(
+    worst: &ArmEffect,
+    reads: Option<&Reads>,
+    usable: &[&ArmEffect],
+) -> Concluded {
     let [low, high] = worst.effect.interval.unwrap_or([1.0; 2]);
     let what = format!(
         "{} makes {} {} {} in {} (95 % {} to {})",
@@ -295,7 +243,6 @@ fn with_effect(worst: &ArmEffect, reads: Option<&Reads>, usable: &[&ArmEffect]) 
         plain(worst.effect.p_value.unwrap_or(1.0) * usable.len() as f64),
         usable.len()
     );
-    let (rises, owned) = reads.map_or((None, None), Reads::rise);
     let of = |kind, decision_grade, tail: &str, change: &str, to_try: &str| Concluded {
         kind,
         decision_grade,
@@ -304,25 +251,45 @@ fn with_effect(worst: &ArmEffect, reads: Option<&Reads>, usable: &[&ArmEffect]) 
         would_change: change.to_owned(),
         to_try: to_try.to_owned(),
     };
-    match (rises, owned) {
-        (Some(true), Some(true)) => of(
+    let others = reads.map_or("others", |reads| reads.others);
+    match reads.map_or(Share::Unknown, Reads::share) {
+        Share::Servers => of(
             VerdictKind::StorageBound,
             true,
             ", and the server reads more from the device in it: the storage costs the time.",
             "The same arm from a device or cache that is faster, without the effect.",
             "Keep what the arm reads in memory, or put it on a faster device, and compare again.",
         ),
-        (Some(false), _) => of(
+        Share::OthersBeside(server) => of(
+            VerdictKind::StorageBound,
+            true,
+            &format!(
+                ": {others} read the device, and the server, which reads {} MB/s from it, waits for its turn.",
+                plain(server)
+            ),
+            "The same arm with the server’s files on another device, without the effect.",
+            "Put the server’s files, or what reads beside it, on a device of its own, or limit the other’s rate (io.max).",
+        ),
+        Share::OthersAlone => of(
+            VerdictKind::ComputeBound,
+            true,
+            &format!(
+                "; {others} read the device, but the server itself reads nothing from it: the cost is not storage’s, but of CPU or memory that they share."
+            ),
+            "Reads of the server’s own in the arm.",
+            "Look at what the two share beside the device: CPUs, memory bandwidth, the page cache.",
+        ),
+        Share::Nobodys => of(
             VerdictKind::ComputeBound,
             true,
             ", but reads nothing more from the device: the cost is the server’s work, not storage.",
             "Reads that rise in the arm.",
             "Look at the server’s handling of it: batching, kernels, memory copies.",
         ),
-        _ => of(
+        Share::Unknown => of(
             VerdictKind::Inconclusive,
             false,
-            "; whether by storage cannot be told, since the server’s own reads were not recorded.",
+            "; whether by storage cannot be told, since the device’s reads, or the server’s own, were not recorded.",
             "Device reads, and the server’s share of them, in each arm.",
             "Name the server’s process to the target so that its reads are watched.",
         ),

@@ -12,7 +12,9 @@ mod full;
 mod h1;
 mod h2;
 mod limits;
+mod reads;
 mod text;
+mod tiers;
 
 use crate::{Analysis, RunAnalysis};
 use findings::Findings;
@@ -58,7 +60,11 @@ fn conclude(analysis: &Analysis, findings: &mut Findings) -> Concluded {
         let manifest = run.manifest.as_ref();
         manifest.is_some_and(|it| it.model_load.is_some() && it.arm.is_some())
     });
-    match crate::arms::Blocks::of(&analysis.runs) {
+    let blocks = crate::arms::Blocks::of(&analysis.runs);
+    if !analysis.tiers.is_empty() {
+        return tiers::conclude(analysis, blocks.as_ref(), findings);
+    }
+    match blocks {
         Some(blocks) if has_loads => h1::loads(analysis, &blocks, findings),
         Some(blocks) => arms::compare(analysis, &blocks, findings),
         None => h2::sweep(analysis, findings),

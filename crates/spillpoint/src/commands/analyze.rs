@@ -81,6 +81,10 @@ pub(crate) fn show(session: &Session, analysis: &Analysis) -> Result<()> {
     if analysis.cells.iter().any(|cell| cell.invalid) {
         writeln!(out, "* a gate failed: INVALID; see the report")?;
     }
+    if let Some(tiers) = report::tier_table(analysis) {
+        writeln!(out)?;
+        write!(out, "{}", tiers.to_text())?;
+    }
     writeln!(out)?;
     writeln!(out, "{}", report::verdict_text(analysis).trim_end())?;
     writeln!(out)?;

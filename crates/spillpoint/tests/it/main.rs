@@ -22,3 +22,4 @@ mod privilege;
 mod quiet_machine;
 mod secrets;
 mod sweep;
+mod tiers;
