@@ -126,6 +126,13 @@ impl ClockPair {
         }
     }
 
+    /// How far the wall clock was stepped between an earlier pair and this one, in nanoseconds:
+    /// negative if it was set back. Slewing moves both clocks alike and does not show.
+    pub fn stepped_since(&self, earlier: &ClockPair) -> i64 {
+        let gone = self.mono_ns.0 as i64 - earlier.mono_ns.0 as i64;
+        self.utc_ns as i64 - earlier.utc_ns as i64 - gone
+    }
+
     /// The monotonic time of a real time near this pair.
     pub fn mono_of_utc(&self, utc_ns: u64) -> MonoNs {
         let ago = self.utc_ns as i64 - utc_ns as i64;

@@ -123,6 +123,7 @@ impl Bench<'_> {
             workload: phase::workload_facts(self.plan, spec, self.prompts.salt),
             state: RunState::Running,
             clock: ClockPair::read(),
+            clock_after: None,
             stages: None,
             sampling: None,
             gates: Vec::new(),
@@ -191,7 +192,9 @@ impl Bench<'_> {
         manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
         let (telemetry, _) = dir.read_telemetry()?;
+        let clock_after = *manifest.clock_after.insert(ClockPair::read());
         let seen = Seen {
+            stepped_ms: Some(clock_after.stepped_since(&manifest.clock) as f64 / 1e6),
             ticks_due: sampled.facts.ticks_due,
             ticks_taken: sampled.facts.ticks_taken,
             same_server: alive,

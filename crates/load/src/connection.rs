@@ -11,9 +11,10 @@
 
 use crate::{
     exchange::Stamp,
+    kernel_time::{KernelTime, read_pair},
     tls::{Session, Tls},
 };
-use clock::{ClockPair, MonoNs};
+use clock::MonoNs;
 use nix::{
     cmsg_space,
     errno::Errno,
@@ -34,10 +35,6 @@ use tokio::{io::Interest, net::TcpStream};
 
 /// Bytes taken by one read at most. One buffer serves all connections of a thread.
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long one pair of clock readings serves. NTP slews by 500 ppm at most: 5 ns in this time.
-const PAIR_LIFE: Duration = Duration::from_millis(10);
-/// A greater distance between the clocks than this is a step of the wall clock, not a late read.
-const MAX_LAG: Duration = Duration::from_secs(600);
 
 /// What all connections of a thread share: the read buffer and the way from the kernel's
 /// CLOCK_REALTIME to CLOCK_MONOTONIC.
@@ -45,7 +42,7 @@ const MAX_LAG: Duration = Duration::from_secs(600);
 pub(crate) struct Reader {
     buffer: Box<[u8]>,
     control: Vec<u8>,
-    pair: ClockPair,
+    kernel: KernelTime,
 }
 
 impl Reader {
@@ -53,7 +50,7 @@ impl Reader {
         RefCell::new(Self {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             control: cmsg_space!(Timestamps),
-            pair: read_pair(),
+            kernel: KernelTime::new(read_pair()),
         })
     }
 
@@ -83,28 +80,15 @@ impl Reader {
         let Some(utc_ns) = utc_ns else {
             return user;
         };
-        if read.since(self.pair.mono_ns) > PAIR_LIFE {
-            self.pair = read_pair();
-        }
-        let arrival = self.pair.mono_of_utc(utc_ns).min(read);
-        if read.since(arrival) > MAX_LAG {
+        let Some(arrival) = self.kernel.arrival(utc_ns, read, read_pair) else {
             return user;
-        }
+        };
         Stamp {
             arrival,
             source: StampSource::Kernel,
             ..user
         }
     }
-}
-
-/// The narrowest of three pairs: one may have been torn by a preemption.
-fn read_pair() -> ClockPair {
-    let pairs = [ClockPair::read(), ClockPair::read(), ClockPair::read()];
-    pairs
-        .into_iter()
-        .min_by_key(|pair| pair.uncertainty_ns)
-        .unwrap_or(pairs[0])
 }
 
 /// Keeps the kernel stamping while it lives.

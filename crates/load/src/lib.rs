@@ -23,6 +23,7 @@ mod connection;
 mod dialect;
 mod exchange;
 mod fetch;
+mod kernel_time;
 mod live;
 mod phase;
 mod prompt;

@@ -195,6 +195,9 @@ pub struct RunManifest {
     pub state: RunState,
     /// Both clocks at the run's start.
     pub clock: ClockPair,
+    /// Both clocks at its end: whether the wall clock was stepped meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_after: Option<ClockPair>,
     /// The run's parts; absent until they are known.
     pub stages: Option<Stages>,
     /// How well the host was sampled.

@@ -41,6 +41,8 @@ pub(crate) struct Seen {
     pub kv_pool: KvPool,
     /// What the host did.
     pub host: HostSeen,
+    /// How far the wall clock was stepped during the run, in milliseconds; negative if back.
+    pub stepped_ms: Option<f64>,
     /// The requests that the phase is over after, where it ends by their number.
     pub asked: Option<u64>,
     /// Prompts come again by design: how much of them is cached is measured, not given.
@@ -55,6 +57,10 @@ pub(crate) struct KvPool {
     /// In the first of the session's runs that told.
     pub first: Option<f64>,
 }
+
+/// The wall clock was stepped if it moved by more than this against the monotonic one: slewing moves
+/// both, and reading them takes microseconds.
+const STEP_MS_MAX: f64 = 10.0;
 
 /// The gates of a run that saw this.
 pub(crate) fn judge(plan: &Plan, seen: &Seen) -> Vec<Gate> {
@@ -118,6 +124,14 @@ pub(crate) fn judge(plan: &Plan, seen: &Seen) -> Vec<Gate> {
         1.0,
     )));
     gates.extend(of_host(plan, &seen.host));
+    // No time of ours is the wall clock's; but the logs and metrics of others that are laid beside
+    // the run's are.
+    gates.push(no_decision(at_most(
+        "wall_clock",
+        "the step of the wall clock during the run, forward or back, ms",
+        seen.stepped_ms.map(f64::abs),
+        STEP_MS_MAX,
+    )));
     if let Some(asked) = seen.asked {
         gates.push(at_least(
             "whole_phase",

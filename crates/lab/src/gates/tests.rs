@@ -31,6 +31,7 @@ fn good() -> Seen {
             },
             gpu_hot_pct: Some(Some(0.0)),
         },
+        stepped_ms: Some(-0.01),
         asked: Some(200),
         asks_again: false,
     }
@@ -77,6 +78,8 @@ fn each_gate_fails_on_its_own() {
     );
     assert_eq!(one(|seen| seen.same_server = Some(false)), ["same_server"]);
     assert_eq!(one(|seen| seen.asked = Some(201)), ["whole_phase"]);
+    let back = one(|seen| seen.stepped_ms = Some(-3_600_000.0));
+    assert_eq!(back, ["wall_clock"]);
     assert_eq!(one(|seen| seen.reuse_pct = Some(5.1)), ["prompt_reuse"]);
     assert_eq!(one(|seen| seen.client_cpu_pct = Some(81.0)), ["client_cpu"]);
     assert_eq!(one(|seen| seen.device_known = false), ["device_known"]);

@@ -340,6 +340,7 @@ impl Run<'_> {
             },
             state: RunState::Complete,
             clock: clock_pair(),
+            clock_after: None,
             stages: Some(self.stages),
             sampling: None,
             gates: vec![

@@ -23,3 +23,4 @@ mod quiet_machine;
 mod secrets;
 mod sweep;
 mod tiers;
+mod wall_clock;

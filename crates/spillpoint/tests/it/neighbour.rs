@@ -118,8 +118,13 @@ fn a_neighbour_without_fio_or_room_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_neighbour_that_ends_early_fails_the_run_in_its_own_words() {
+fn a_neighbour_that_ends_early_ends_the_run_at_once_in_its_own_words() {
     let place = place();
+    let long = "1h";
+    let args: Vec<&str> = H4
+        .iter()
+        .map(|&word| if word == "2s" { long } else { word })
+        .collect();
     let plan = fs::read_to_string(place.path("my.toml")).unwrap();
     let plan = plan.replace("[[arms]]\nname = \"none\"\n", "");
     fs::write(place.path("my.toml"), plan).unwrap();
@@ -128,7 +133,7 @@ fn a_neighbour_that_ends_early_fails_the_run_in_its_own_words() {
     fs::write(place.path("bin/fio"), fio).unwrap();
     let runs = fs::Permissions::from_mode(0o755);
     fs::set_permissions(place.path("bin/fio"), runs).unwrap();
-    let mut command = place.command(H4);
+    let mut command = place.command(&args);
     command.env(
         "PATH",
         format!("{}:/usr/bin:/bin", place.path("bin").display()),
@@ -139,8 +144,8 @@ fn a_neighbour_that_ends_early_fails_the_run_in_its_own_words() {
         "{failed}"
     );
     let run = place.latest().run_dirs().next().unwrap();
-    assert!(matches!(
-        run.read_manifest().unwrap().state,
-        RunState::Failed(_)
-    ));
+    let RunState::Failed(why) = run.read_manifest().unwrap().state else {
+        panic!("the run is not what its arm says");
+    };
+    assert!(why.contains("the neighbour ended early"), "{why}");
 }
