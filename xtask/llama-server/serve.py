@@ -26,6 +26,9 @@ def arguments():
     parser.add_argument("--slots", type=int, default=2, help="requests served at once")
     parser.add_argument("--context", type=int, default=4096, help="tokens, shared by the slots")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--lora", type=pathlib.Path, nargs="*", default=[], help="adapters, by number from 0"
+    )
     return parser.parse_args()
 
 
@@ -56,7 +59,16 @@ def parameters(args):
     params.warmup = False
     params.no_extra_bufts = True
     params.cache_ram_mib = 0
+    params.lora_adapters = [adapter(path) for path in args.lora]
     return params
+
+
+def adapter(path):
+    info = xllamacpp.CommonAdapterLoraInfo()
+    info.path = str(path)
+    # What requests that name no adapter get: the model itself.
+    info.scale = 0.0
+    return info
 
 
 def main():

@@ -4,6 +4,7 @@
 use crate::harness::Workplace;
 use record::{Outcome, Stage, StampSource, TargetKind};
 use std::{
+    collections::HashSet,
     fs,
     io::{BufRead, BufReader},
     net::TcpListener,
@@ -135,27 +136,37 @@ fn model_file() -> PathBuf {
     models.next().unwrap()
 }
 
+fn named(name: &str) -> String {
+    std::env::var(name).expect("run `cargo xtask test`: it sets this up")
+}
+
+/// A target's file that starts and stops the real server, with these files as its model and these
+/// arguments beside its port.
+fn target_file(place: &Workplace, model_files: &[&str], args: &[&str]) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let (python, script) = (
+        named("SPILLPOINT_TEST_PYTHON"),
+        named("SPILLPOINT_TEST_LLAMA_SERVER"),
+    );
+    let start = [&[&python, &script, "--port", &port][..], args].concat();
+    let toml = format!(
+        "url = \"http://127.0.0.1:{port}\"\nmodel_files = {model_files:?}\n[lifecycle]\n\
+         start = {start:?}\n"
+    );
+    fs::write(place.path("target.toml"), toml).unwrap();
+}
+
 #[test]
 #[ignore = "needs the real server: cargo xtask test"]
 fn h1_restarts_the_real_server_and_sees_it_read_its_model() {
-    let named = |name| std::env::var(name).expect("run `cargo xtask test`: it sets this up");
     // A file of its own: another test's server maps the packaged one, and what is mapped stays.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let model = folder.path().join("model.gguf");
     fs::copy(model_file(), &model).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let toml = format!(
-        "url = \"http://127.0.0.1:{port}\"\nmodel_files = [{model:?}]\n[lifecycle]\n\
-         start = [{:?}, {:?}, \"--model\", {model:?}, \"--port\", \"{port}\"]\n",
-        named("SPILLPOINT_TEST_PYTHON"),
-        named("SPILLPOINT_TEST_LLAMA_SERVER"),
-    );
     let place = Workplace::new();
-    fs::write(place.path("target.toml"), toml).unwrap();
+    let model = model.to_str().unwrap();
+    target_file(&place, &[model], &["--model", model]);
     let args = [
         "run",
         "h1",
@@ -174,7 +185,7 @@ fn h1_restarts_the_real_server_and_sees_it_read_its_model() {
     place.run(&args).ended(0);
     let session = place.latest();
     assert_eq!(session.manifest.target.kind, TargetKind::Managed);
-    let bytes = fs::metadata(&model).unwrap().len();
+    let bytes = fs::metadata(model).unwrap().len();
     for run in session.run_dirs() {
         let manifest = run.read_manifest().unwrap();
         let load = manifest.model_load.unwrap();
@@ -184,6 +195,65 @@ fn h1_restarts_the_real_server_and_sees_it_read_its_model() {
         match manifest.arm.as_deref() {
             Some("cold") => assert!(read > bytes * 3 / 4, "{read} of {bytes}"),
             _ => assert!(read < bytes / 4, "{read} of {bytes}"),
+        }
+    }
+    assert!(!crate::harness::listens(&session.manifest.target.url));
+}
+
+#[test]
+#[ignore = "needs the real server: cargo xtask test"]
+fn h6_asks_the_real_server_for_four_adapters() {
+    let place = Workplace::new();
+    let script = PathBuf::from(named("SPILLPOINT_TEST_LLAMA_SERVER"));
+    let files = ["a", "b", "c", "d"].map(|name| place.path(&format!("{name}.gguf")));
+    let files = files.each_ref().map(|path| path.to_str().unwrap());
+    let made = Command::new(named("SPILLPOINT_TEST_PYTHON"))
+        .arg(script.with_file_name("adapters.py"))
+        .args(files)
+        .status();
+    assert!(made.unwrap().success());
+    target_file(
+        &place,
+        &[],
+        &[&["--slots", "4", "--lora"][..], &files].concat(),
+    );
+    fs::write(place.path("adapters.txt"), "a\nb\nc\nd\n").unwrap();
+    let args = [
+        "run",
+        "h6",
+        "--quick",
+        "--target",
+        "target.toml",
+        "--adapters",
+        "adapters.txt",
+        "--lora-dialect",
+        "llama-cpp",
+        "--users",
+        "4",
+        "--repeats",
+        "1",
+        "--duration",
+        "8s",
+        "--prompt-tokens",
+        "32",
+        "--max-tokens",
+        "4",
+    ];
+    place.run(&args).ended(0);
+    let session = place.latest();
+    assert_eq!(session.manifest.target.kind, TargetKind::Managed);
+    for run in session.run_dirs() {
+        let (rows, _) = run.read_requests().unwrap();
+        let failed = rows.iter().find(|row| row.outcome.failure().is_some());
+        assert!(failed.is_none(), "{failed:?}");
+        let asked: HashSet<_> = rows.iter().map(|row| row.adapter.clone()).collect();
+        let arm = run.read_manifest().unwrap().arm.unwrap();
+        match arm.as_str() {
+            "base" => assert_eq!(asked, HashSet::from([None])),
+            _ => assert!(
+                asked.len() == 4 && !asked.contains(&None),
+                "{arm}: {asked:?}"
+            ),
         }
     }
     assert!(!crate::harness::listens(&session.manifest.target.url));
