@@ -1,9 +1,7 @@
 //! From a plan's run to the load generator's phase: pure.
 
 use crate::LoraTarget;
-use load::{
-    AdapterPolicy, Adapters, Arrivals, LengthModel, Phase, Timing, TokenPool, WordPool, Workload,
-};
+use load::{AdapterPolicy, Adapters, Arrivals, ExactLengths, LengthModel, Phase, Timing, Workload};
 use plan::{AdapterUse, PhaseName, Plan, PromptCount, RunSpec};
 use record::{RunId, WorkloadFacts};
 use std::num::NonZeroU32;
@@ -12,10 +10,8 @@ use std::num::NonZeroU32;
 pub(crate) struct Prompts {
     /// Makes every prompt of the session new to the server.
     pub(crate) salt: u64,
-    /// For prompts of exact length, by the server's own tokenizer.
-    pub(crate) word_pool: Option<WordPool>,
-    /// The same, where it has none but takes token ids.
-    pub(crate) token_pool: Option<TokenPool>,
+    /// Makes prompts exactly as long as they are meant to be, where that can be had.
+    pub(crate) exact: ExactLengths,
     pub(crate) adapters: Option<LoraTarget>,
 }
 
@@ -86,8 +82,7 @@ pub(crate) fn of_run(
         facts.nonce_salt,
     );
     workload.temperature = plan.workload.temperature.get();
-    workload.word_pool = prompts.word_pool.clone();
-    workload.token_pool = prompts.token_pool.clone();
+    workload.make_exact(prompts.exact.clone());
     workload.adapters = adapters(plan, spec, prompts);
     workload.own_prompts = plan.workload.own_prompts.and_then(count);
     let timing = Timing {

@@ -155,15 +155,10 @@ fn measure_all(
 
 /// How prompts are made as long as they are meant to be.
 fn prompts(job: &Job, target: &ReadyTarget, salt: u64) -> Result<Prompts, LabError> {
-    let word_pool = load::word_pool(&target.load, job.plan.seed, salt)?;
-    let token_pool = match &word_pool {
-        Some(_) => None,
-        None => load::token_pool(&target.load)?,
-    };
+    let seed = job.plan.seed;
     Ok(Prompts {
         salt,
-        word_pool,
-        token_pool,
+        exact: load::exact_lengths(&target.load, None, false, seed, salt)?,
         adapters: job.target.adapters.clone(),
     })
 }

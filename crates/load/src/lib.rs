@@ -39,10 +39,10 @@ pub use arrivals::{Arrivals, BadRate, OpenLoop, RatePlan, Source, Spacing, Trace
 pub use dialect::{Api, UnknownApi};
 pub use live::{Live, LiveSnapshot, Stop};
 pub use phase::{FailureNote, Phase, PhaseError, PhaseReport, Timing, run};
-pub use prompt::{LengthModel, TokenPool, Tokenizer, TokenizerError, WordPool};
+pub use prompt::{ExactLengths, LengthModel, TokenPool, Tokenizer, TokenizerError, WordPool};
 pub use target::{
-    Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, fit_tokenizer,
-    load_adapter, preflight, token_pool, unload_adapter, word_pool,
+    Accepts, ApiKey, BaseUrl, PreflightError, Target, UrlError, Wish, calibrate, exact_lengths,
+    fit_tokenizer, load_adapter, preflight, token_pool, unload_adapter, word_pool,
 };
 pub use tls::{Tls, TlsError};
 pub use workload::{

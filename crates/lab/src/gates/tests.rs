@@ -203,7 +203,8 @@ fn what_could_not_be_measured_does_not_pass() {
             "swapped_pages",
             "mem_available",
             "drive_hot",
-            "drive_throttle"
+            "drive_throttle",
+            "wall_clock"
         ]
     );
 }

@@ -16,6 +16,18 @@ pub use vocabulary::WordPool;
 pub(crate) use vocabulary::{one_token_words, probes};
 pub(crate) use words::write_words;
 
+/// What makes prompts exactly as long as wanted. At most one is there; where none can be had, lengths
+/// are corrected by what the server counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExactLengths {
+    /// A tokenizer that was named, fitted to the server.
+    pub tokenizer: Option<Tokenizer>,
+    /// Words that are one token each, by the server's own tokenizer.
+    pub word_pool: Option<WordPool>,
+    /// Token ids.
+    pub token_pool: Option<TokenPool>,
+}
+
 /// Which request of which user a prompt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PromptKey {

@@ -8,8 +8,8 @@ use crate::{
     dialect::{Api, Prompt},
     fetch::fetch,
     prompt::{
-        LengthModel, PromptKey, TokenPool, Tokenizer, WordPool, one_token_words, probes,
-        write_words,
+        ExactLengths, LengthModel, PromptKey, TokenPool, Tokenizer, WordPool, one_token_words,
+        probes, write_words,
     },
     workload::{Shape, Workload},
 };
@@ -55,6 +55,27 @@ pub fn word_pool(
     salt: u64,
 ) -> Result<Option<WordPool>, PreflightError> {
     block_on(find_word_pool(target, seed, salt))?
+}
+
+/// Finds what makes prompts exact: the tokenizer that is named, else the server's own, else token ids,
+/// which can't repeat what was said and so serve no conversation. Blocks.
+pub fn exact_lengths(
+    target: &Target,
+    named: Option<&Tokenizer>,
+    converses: bool,
+    seed: u64,
+    salt: u64,
+) -> Result<ExactLengths, PreflightError> {
+    let mut exact = ExactLengths::default();
+    if let Some(tokenizer) = named {
+        exact.tokenizer = Some(fit_tokenizer(target, tokenizer, seed, salt)?);
+        return Ok(exact);
+    }
+    exact.word_pool = word_pool(target, seed, salt)?;
+    if exact.word_pool.is_none() && !converses {
+        exact.token_pool = token_pool(target)?;
+    }
+    Ok(exact)
 }
 
 /// Tokens, about, of the shorter calibration prompt.

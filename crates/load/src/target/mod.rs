@@ -11,7 +11,7 @@ mod triton;
 mod url;
 
 pub use api_key::ApiKey;
-pub use calibrate::{calibrate, fit_tokenizer, token_pool, word_pool};
+pub use calibrate::{calibrate, exact_lengths, fit_tokenizer, token_pool, word_pool};
 pub use error::PreflightError;
 pub use lora::{load_adapter, unload_adapter};
 pub use preflight::{Wish, preflight};

@@ -12,7 +12,7 @@ pub use adapters::{Adapter, AdapterListError, AdapterPolicy, Adapters, LoraDiale
 pub use lengths::{BadLengths, TokenLengths};
 pub use texts::{TextError, Texts};
 
-use crate::prompt::{PromptKey, TokenPool, Tokenizer, WordPool, mix};
+use crate::prompt::{ExactLengths, PromptKey, TokenPool, Tokenizer, WordPool, mix};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{num::NonZeroU32, sync::Arc};
@@ -122,6 +122,13 @@ impl Workload {
             tokenizer: None,
             texts: None,
         }
+    }
+
+    /// Makes prompts exactly as long as wanted.
+    pub fn make_exact(&mut self, exact: ExactLengths) {
+        self.tokenizer = exact.tokenizer;
+        self.word_pool = exact.word_pool;
+        self.token_pool = exact.token_pool;
     }
 
     /// Whether requests go on with what was said before.

@@ -73,6 +73,18 @@ pub(super) fn insert(fields: &Fields) -> Code {
 
 /// Keeps the time of a request's issue, and the process unless it is known.
 pub(super) fn issue(fields: &Fields) -> Code {
+    let mut code = look_up(fields);
+    code.jump(When::Equal, R0, 0, "new")
+        .put(R0, R9)
+        .go("out")
+        .label("new")
+        .store(Double, START, R9);
+    keep(&mut code);
+    code.label("out").end()
+}
+
+/// A program's beginning: the time is in R9, and R0 points to the request's start, or nowhere.
+fn look_up(fields: &Fields) -> Assembler {
     let mut code = Assembler::default();
     code.reg(Mov, R6, R1);
     key(&mut code, fields);
@@ -80,14 +92,8 @@ pub(super) fn issue(fields: &Fields) -> Code {
         .reg(Mov, R9, R0)
         .map(R1, STARTS)
         .frame(R2, KEY)
-        .call(Helper::MapLookup)
-        .jump(When::Equal, R0, 0, "new")
-        .put(R0, R9)
-        .go("out")
-        .label("new")
-        .store(Double, START, R9);
-    keep(&mut code);
-    code.label("out").end()
+        .call(Helper::MapLookup);
+    code
 }
 
 /// Keeps the time in the frame and the process that runs.
@@ -105,15 +111,8 @@ fn keep(code: &mut Assembler) {
 
 /// Counts a request's completion.
 pub(super) fn complete(fields: &Fields) -> Code {
-    let mut code = Assembler::default();
-    code.reg(Mov, R6, R1);
-    key(&mut code, fields);
-    code.call(Helper::KtimeGetNs)
-        .reg(Mov, R9, R0)
-        .map(R1, STARTS)
-        .frame(R2, KEY)
-        .call(Helper::MapLookup)
-        .jump(When::Equal, R0, 0, "unmatched")
+    let mut code = look_up(fields);
+    code.jump(When::Equal, R0, 0, "unmatched")
         .load(Double, R7, R0, 0)
         .jump(When::Equal, R7, 0, "unmatched")
         .load(Word, R8, R0, START_PROCESS - START)

@@ -93,7 +93,11 @@ fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
         seed,
         salt,
     );
-    exact_lengths(args, target, &mut workload)?;
+    let tokenizer = args.tokenizer.as_deref().map(Tokenizer::read);
+    let tokenizer = tokenizer.transpose().or_usage()?;
+    let converses = args.turns > NonZeroU32::MIN;
+    let exact = load::exact_lengths(target, tokenizer.as_ref(), converses, seed, salt);
+    workload.make_exact(exact.or_usage()?);
     workload.reuse = args.reuse.0;
     workload.turns = args.turns;
     workload.texts = args
@@ -121,24 +125,6 @@ fn phase(args: &cli::Load, target: &Target) -> Result<Phase> {
     let users = NonZeroU32::new(args.users.get()).unwrap_or(NonZeroU32::MIN);
     let think = args.think.0;
     Ok(Phase::closed(users, think, timing, workload, lengths))
-}
-
-/// Prompts of exact length: by the tokenizer that is named, else by the server's own, else of token
-/// ids. Where none of them can be had, lengths are corrected by what the server counts.
-fn exact_lengths(args: &cli::Load, target: &Target, workload: &mut Workload) -> Result<()> {
-    let (seed, salt) = (workload.seed, workload.salt);
-    if let Some(path) = &args.tokenizer {
-        let tokenizer = Tokenizer::read(path).or_usage()?;
-        let fitted = load::fit_tokenizer(target, &tokenizer, seed, salt).or_usage()?;
-        workload.tokenizer = Some(fitted);
-        return Ok(());
-    }
-    workload.word_pool = load::word_pool(target, seed, salt).or_usage()?;
-    // Token ids can't repeat what was said.
-    if workload.word_pool.is_none() && args.turns == NonZeroU32::MIN {
-        workload.token_pool = load::token_pool(target).or_usage()?;
-    }
-    Ok(())
 }
 
 fn adapters(args: &cli::Load, seed: u64) -> Result<Option<Adapters>> {

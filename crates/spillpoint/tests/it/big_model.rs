@@ -1,11 +1,10 @@
 //! llama.cpp with a model of 540 MB, on a device of its own: H1; and H2 where its memory is too small
 //! for the model, so that it reads the model from storage with every token, and where it is not.
 
-use crate::harness::{Workplace, is_root, with_mounts};
+use crate::harness::{Workplace, free_port, is_root, with_mounts};
 use record::{Column, Host, RunDir, Server, Session, TargetKind, VerdictKind};
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
 };
 
@@ -56,8 +55,7 @@ fn own_v1() -> Option<PathBuf> {
 /// The target's file, the server's start preceded by this.
 fn target(place: &Path, before: &str) {
     let named = |name| std::env::var(name).expect("run `cargo xtask test`: it sets this up");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let port = free_port();
     let start = format!(
         "{before} exec {} {} --model device/model.gguf --context 1024 --port {port}",
         named("SPILLPOINT_TEST_PYTHON"),

@@ -1,12 +1,15 @@
 //! H1 and H6 against the embedded engine, whose storage is real; and sessions that were cut short.
 
-use crate::harness::{Ran, Workplace, wait_for};
+use crate::harness::{Ran, Workplace, free_port, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use record::{Gate, RunManifest, RunState, Session};
-use std::{collections::HashMap, collections::HashSet, fs, net::TcpListener};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+};
 
 fn manifests(session: &Session) -> Vec<RunManifest> {
     session
@@ -71,18 +74,9 @@ fn h1_reads_the_model_when_cold_and_proves_the_cache_either_way() {
 #[test]
 fn h6_asks_for_the_adapters_that_its_arms_say() {
     let place = Workplace::new();
-    let args = [
-        "run",
-        "h6",
-        "--quick",
-        "--repeats",
-        "1",
-        "--users",
-        "4",
-        "--duration",
-        "2s",
-    ];
-    place.run(&args).ended(0);
+    place
+        .quick("h6", "--repeats 1 --users 4 --duration 2s")
+        .ended(0);
     for run in place.latest().run_dirs() {
         let (rows, _) = run.read_requests().unwrap();
         let arm = run.read_manifest().unwrap().arm.unwrap();
@@ -152,11 +146,7 @@ fn a_session_that_was_cut_is_gone_on_with_and_keeps_the_evidence() {
 #[test]
 fn two_sessions_on_one_target_are_refused() {
     let place = Workplace::new();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let mut engine = place.start(&["engine", "--port", &port.to_string()]);
     let url = format!("http://127.0.0.1:{port}");
     wait_for("the engine", || crate::harness::listens(&url).then_some(()));
@@ -201,11 +191,7 @@ fn a_plan_that_needs_more_than_a_url_says_what() {
 fn a_server_that_dies_is_noticed_and_its_last_words_are_kept() {
     let place = Workplace::new();
     let binary = env!("CARGO_BIN_EXE_spillpoint");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let toml = format!(
         "url = \"http://127.0.0.1:{port}\"\n[lifecycle]\n\
          start = [\"{binary}\", \"engine\", \"--port\", \"{port}\"]\n"

@@ -8,7 +8,7 @@ use record::Session;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::MetadataExt,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -45,6 +45,13 @@ impl Workplace {
     /// Runs it to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran(self.command(args).output().unwrap())
+    }
+
+    /// Runs the quick variant of a plan to its end; the options' words are apart by spaces.
+    pub(crate) fn quick(&self, plan: &str, options: &str) -> Ran {
+        let words = ["run", plan, "--quick"].into_iter();
+        let args: Vec<&str> = words.chain(options.split_whitespace()).collect();
+        self.run(&args)
     }
 
     /// Starts it, its output kept for later.
@@ -124,6 +131,12 @@ pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T
         assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A port that nobody has at this moment.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Whether something listens there.

@@ -1,18 +1,13 @@
 //! Known answers through the whole chain: what is planted in the engine comes out of the report.
 
-use crate::harness::Workplace;
+use crate::harness::{Workplace, free_port};
 use engine::{profile::Model, storage::adapters::adapter_bytes};
 use record::{Metric, RunDir, VerdictKind};
-use std::{fs, net::TcpListener};
+use std::fs;
 
 /// A target's file for an engine with these arguments.
 fn engine_file(place: &Workplace, args: &[&str]) {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let port = port.to_string();
+    let port = free_port().to_string();
     let all = [
         &[env!("CARGO_BIN_EXE_spillpoint"), "engine", "--port", &port][..],
         args,
@@ -28,22 +23,10 @@ fn a_batch_of_eight_is_found_as_the_queue_knee() {
     let place = Workplace::new();
     engine_file(&place, &["--max-batch", "8", "--speed", "4"]);
     let users = SWEEP.map(|users| users.to_string()).join(",");
-    let args = [
-        "run",
-        "h2",
-        "--quick",
-        "--target",
-        "target.toml",
-        "--users",
-        &users,
-        "--duration",
-        "3s",
-        "--prompt-tokens",
-        "64",
-        "--max-tokens",
-        "16",
-    ];
-    place.run(&args).ended(0);
+    let options = format!(
+        "--target target.toml --users {users} --duration 3s --prompt-tokens 64 --max-tokens 16"
+    );
+    place.quick("h2", &options).ended(0);
     let verdict = place.latest().manifest.verdict.unwrap();
     assert_eq!(
         verdict.kind,
@@ -64,18 +47,9 @@ fn a_batch_of_eight_is_found_as_the_queue_knee() {
 #[test]
 fn a_storm_over_too_few_places_reads_an_adapter_a_miss() {
     let place = Workplace::new();
-    let args = [
-        "run",
-        "h6",
-        "--quick",
-        "--repeats",
-        "1",
-        "--users",
-        "8",
-        "--duration",
-        "4s",
-    ];
-    place.run(&args).ended(0);
+    place
+        .quick("h6", "--repeats 1 --users 8 --duration 4s")
+        .ended(0);
     let session = place.latest();
     let run = |arm: &str| {
         let mut runs = session.run_dirs();

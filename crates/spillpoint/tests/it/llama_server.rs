@@ -1,13 +1,12 @@
 //! The main job against llama.cpp with a real model. `cargo xtask test` installs both and names
 //! them in the environment.
 
-use crate::harness::Workplace;
+use crate::harness::{Workplace, free_port};
 use record::{Outcome, Stage, StampSource, TargetKind};
 use std::{
     collections::HashSet,
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -143,8 +142,7 @@ fn named(name: &str) -> String {
 /// A target's file that starts and stops the real server, with these files as its model and these
 /// arguments beside its port.
 fn target_file(place: &Workplace, model_files: &[&str], args: &[&str]) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     let (python, script) = (
         named("SPILLPOINT_TEST_PYTHON"),
         named("SPILLPOINT_TEST_LLAMA_SERVER"),
