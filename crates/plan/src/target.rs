@@ -125,7 +125,7 @@ mod tests {
         let varied = target
             .lifecycle
             .unwrap()
-            .varied(&target.variants.values().next().unwrap());
+            .varied(target.variants.values().next().unwrap());
         assert_eq!(varied.start, ["serve", "--cpu", "8"]);
         let env: Vec<_> = varied
             .env

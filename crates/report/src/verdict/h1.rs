@@ -64,8 +64,8 @@ pub(super) fn loads(analysis: &Analysis, blocks: &Blocks, findings: &mut Finding
     concluded(&effect, warm_s, cold_s, &bytes)
 }
 
-/// Bytes read from the device by the cold loads, their share of the model, whose they are, and
-/// how fast.
+/// What the loads read, as a share of the model: by the server's own count, or by the device's, which
+/// others share, where that is not known. Whose the cold ones' reads are, and how fast.
 struct Bytes {
     cold_share: Option<f64>,
     warm_share: Option<f64>,
@@ -84,11 +84,23 @@ fn bytes(blocks: &Blocks, findings: &mut Findings) -> Bytes {
             .collect()
     };
     let (cold, warm) = (loads(COLD), loads(&blocks.baseline));
+    let owns = cold
+        .iter()
+        .chain(&warm)
+        .all(|load| load.server_read_bytes.is_some());
     let share = |loads: &[&ModelLoad]| {
         mean(loads.iter().filter_map(|load| {
-            let read = load.device_read_bytes? as f64;
-            (load.model_bytes > 0).then(|| read / load.model_bytes as f64)
+            let read = match owns {
+                true => load.server_read_bytes?,
+                false => load.device_read_bytes?,
+            };
+            (load.model_bytes > 0).then(|| read as f64 / load.model_bytes as f64)
         }))
+    };
+    let whose = if owns {
+        "the server’s own count"
+    } else {
+        "the device’s count"
     };
     let (cold_share, warm_share) = (share(&cold), share(&warm));
     for (code, arm, share) in [
@@ -97,7 +109,7 @@ fn bytes(blocks: &Blocks, findings: &mut Findings) -> Bytes {
     ] {
         if let Some(share) = share {
             let words = format!(
-                "a {arm} load reads {} of the model’s size from the device",
+                "a {arm} load reads {} of the model’s size, by {whose}",
                 percent(100.0 * share)
             );
             findings.reason(code, Some(100.0 * share), words);

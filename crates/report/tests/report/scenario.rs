@@ -35,11 +35,17 @@ pub(crate) struct Scenario {
     pub(crate) experiment: &'static str,
     /// The arms of each block, in the order of the first; the next block turns it round.
     pub(crate) arms: Vec<&'static str>,
+    /// The phases of each run of an arm; none: there is one, named as the experiment.
+    pub(crate) phases: Vec<&'static str>,
+    /// By which factor an arm's first token takes longer in a replay.
+    pub(crate) again: fn(&str) -> f64,
     /// By which factor an arm is slower.
     pub(crate) slower: fn(&str) -> f64,
     /// How many MB/s an arm with so many users reads from the device, as the server's own reads
     /// of pages that were evicted; nothing for what `iowait` makes up.
     pub(crate) pressure: Option<fn(&str, u32) -> f64>,
+    /// The server's own share of these reads.
+    pub(crate) server_share: f64,
     /// Seconds in which nothing comes, every ten seconds, while the device is waited for.
     pub(crate) stall_s: f64,
     /// Whether each run starts the server, whose model is so large.
@@ -62,8 +68,11 @@ impl Default for Scenario {
             error: "deadline of 60 s reached",
             experiment: "h2",
             arms: vec![],
+            phases: vec![],
+            again: |_| 1.0,
             slower: |_| 1.0,
             pressure: None,
+            server_share: 0.95,
             stall_s: 0.0,
             loads: None,
             smart: false,
@@ -107,6 +116,7 @@ impl Scenario {
                         id: RunId::new(self.experiment, users, repeat),
                         users,
                         repeat,
+                        phase: self.experiment,
                         arm: None,
                     });
                 }
@@ -114,12 +124,19 @@ impl Scenario {
                 if repeat % 2 == 0 {
                     arms.reverse();
                 }
-                runs.extend(arms.into_iter().map(|arm| Planned {
-                    id: RunId::of_arm(self.experiment, users, arm, repeat),
-                    users,
-                    repeat,
-                    arm: Some(arm),
-                }));
+                let mut phases = self.phases.clone();
+                if phases.is_empty() {
+                    phases.push(self.experiment);
+                }
+                for arm in arms {
+                    runs.extend(phases.iter().map(|&phase| Planned {
+                        id: RunId::of_arm(phase, users, arm, repeat),
+                        users,
+                        repeat,
+                        phase,
+                        arm: Some(arm),
+                    }));
+                }
             }
         }
         runs
@@ -256,6 +273,7 @@ struct Planned {
     id: RunId,
     users: u32,
     repeat: u32,
+    phase: &'static str,
     arm: Option<&'static str>,
 }
 
@@ -327,7 +345,7 @@ impl Run<'_> {
         RunManifest {
             format: FORMAT,
             run: self.planned.id.clone(),
-            phase: self.scenario.experiment.into(),
+            phase: self.planned.phase.into(),
             users: self.users,
             repeat: self.planned.repeat,
             arm: self.planned.arm.map(str::to_owned),
@@ -400,7 +418,11 @@ impl Run<'_> {
     fn request(&mut self, request: u64, user: u32, sent_s: f64) -> (RequestRow, RequestTokens) {
         let least_s = 0.8 * (self.scenario.slower)(self.arm());
         let queued_s = (f64::from(self.users) / self.scenario.capacity - least_s).max(0.0);
-        let ttft_s = 0.05 * self.noise() + queued_s * self.noise();
+        let again = match self.planned.phase {
+            "replay" => (self.scenario.again)(self.arm()),
+            _ => 1.0,
+        };
+        let ttft_s = 0.05 * again * self.noise() + queued_s * self.noise();
         let gap_s = least_s / 20.0;
         let mut arrival_s = ttft_s;
         let stall_s = self.scenario.stall_s;
@@ -520,7 +542,7 @@ impl Run<'_> {
             if self.scenario.pressure.is_some() {
                 cpu.refaults += busy * 9 / 10 / 4096;
                 cpu.majfaults += busy / 262_144;
-                cpu.server_read += busy * 95 / 100;
+                cpu.server_read += (busy as f64 * self.scenario.server_share) as u64;
             }
             let short = busy as f64 * 300.0;
             let available = (60e9 - short).max(2e9) * (0.98 + 0.04 * self.uniform());

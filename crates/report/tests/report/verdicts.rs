@@ -174,6 +174,87 @@ fn a_storm_that_reads_and_slows_is_storage_bound_and_one_that_only_slows_is_not(
     assert_eq!(kind(&analysis), VerdictKind::ComputeBound);
 }
 
+/// Arms that replay in so much of the first time, and read so much of it from the device.
+fn tiers(again: fn(&str) -> f64, reads: fn(&str, u32) -> f64) -> report::Analysis {
+    let scenario = attached(Scenario {
+        experiment: "tiers",
+        users: vec![4],
+        arms: vec!["none", "cpu-disk"],
+        phases: vec!["populate", "pressure", "replay"],
+        measure_s: 30.0,
+        again,
+        pressure: Some(reads),
+        ..Scenario::default()
+    });
+    analyzed("tiers", &scenario)
+}
+
+#[test]
+fn a_tier_that_reads_back_sooner_saves_compute_and_one_that_reads_later_costs_storage() {
+    let reads = |arm: &str, _| if arm == "none" { 0.2 } else { 300.0 };
+    let of_disk = |factor: fn(&str) -> f64| tiers(factor, reads);
+    let gain = of_disk(|arm| if arm == "none" { 1.0 } else { 0.3 });
+    assert_eq!(kind(&gain), VerdictKind::ComputeBound);
+    let paragraph = &gain.verdict.paragraph;
+    assert!(
+        paragraph.contains("reads from the drive instead"),
+        "{paragraph}"
+    );
+    let disk = gain
+        .tiers
+        .iter()
+        .find(|it| it.arm.as_deref() == Some("cpu-disk"));
+    let ratio = disk.unwrap().ratio.unwrap();
+    assert!((0.25..0.35).contains(&ratio.ratio), "{ratio:?}");
+    assert!(disk.unwrap().replay.server_read_bytes.unwrap() > 1e9);
+    // All but the replays are alike: only they are compared.
+    assert!(gain.effects.iter().all(|it| it.effect.pairs == 3));
+    let table = report::tier_table(&gain).unwrap().to_text();
+    assert!(table.contains("4 cpu-disk"), "{table}");
+
+    let cost = of_disk(|arm| if arm == "none" { 1.0 } else { 3.0 });
+    assert_eq!(kind(&cost), VerdictKind::StorageBound);
+}
+
+#[test]
+fn replays_that_nothing_pushed_out_leave_the_tiers_nothing_to_do() {
+    let kept = tiers(|_| 0.2, |_, _| 0.0);
+    assert_eq!(kind(&kept), VerdictKind::NoEffect);
+    let paragraph = &kept.verdict.paragraph;
+    assert!(paragraph.contains("Nothing was pushed out"), "{paragraph}");
+}
+
+/// A neighbour that slows the server, which itself reads so much.
+fn h4(own: f64) -> report::Analysis {
+    let scenario = attached(Scenario {
+        experiment: "h4",
+        users: vec![4],
+        arms: vec!["none", "heavy"],
+        measure_s: 30.0,
+        slower: |arm| if arm == "none" { 1.0 } else { 1.5 },
+        pressure: Some(|arm, _| if arm == "none" { 10.0 } else { 400.0 }),
+        server_share: own,
+        ..Scenario::default()
+    });
+    analyzed("h4", &scenario)
+}
+
+#[test]
+fn reads_beyond_the_servers_own_are_the_neighbours() {
+    let beside = h4(0.05);
+    assert_eq!(kind(&beside), VerdictKind::StorageBound);
+    assert!(codes(&beside).contains(&"OTHERS_READ"));
+    let paragraph = &beside.verdict.paragraph;
+    assert!(
+        paragraph.contains("the neighbour’s requests read the device"),
+        "{paragraph}"
+    );
+    // A server that reads nothing can't wait for the device.
+    let alone = h4(0.0);
+    assert_eq!(kind(&alone), VerdictKind::ComputeBound);
+    assert!(!alone.verdict.paragraph.contains("not recorded"));
+}
+
 #[test]
 fn failed_gates_make_it_invalid() {
     let root = tempfile::tempdir().unwrap();
