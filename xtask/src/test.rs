@@ -37,6 +37,9 @@ pub(crate) fn run_tests(args: Args) -> Result<()> {
     if tools.terminal {
         tests.env("SPILLPOINT_TMUX", "tmux");
     }
+    if let Some(folder) = tools.prometheus {
+        tests.env("SPILLPOINT_PROMETHEUS", folder);
+    }
     if let Some(kernel) = tools.guest_kernel {
         tests.env("SPILLPOINT_QEMU_KERNEL", kernel);
     }

@@ -37,11 +37,17 @@ const BROWSER: &[Tool] = &[tool("chromium", "chromium")];
 /// A terminal that says what is on it.
 const TERMINAL: &[Tool] = &[tool("tmux", "tmux")];
 
+/// The programs of Debian's Prometheus. It is unpacked, not installed: an installed one starts, and
+/// listens to everybody.
+const PROMETHEUS: &str = "prometheus";
+
 /// What there is, for the tests' environment.
 pub(crate) struct Tools {
     pub(crate) measuring: bool,
     pub(crate) browser: bool,
     pub(crate) terminal: bool,
+    /// The folder of Prometheus' programs.
+    pub(crate) prometheus: Option<PathBuf>,
     /// An unpacked kernel, and all else that a guest needs.
     pub(crate) guest_kernel: Option<PathBuf>,
 }
@@ -54,6 +60,7 @@ impl Tools {
             measuring: apt.have("comparisons with fio and sysstat", MEASURING),
             browser: apt.have("the report in a browser", BROWSER),
             terminal: apt.have("the dashboard on a terminal", TERMINAL),
+            prometheus: apt.prometheus(),
             guest_kernel: apt.guest_kernel(),
         }
     }
@@ -94,17 +101,16 @@ impl Apt {
     }
 
     fn get<'a>(&mut self, args: &[&str], names: impl Iterator<Item = &'a str>) -> Result<()> {
-        let apt = || {
-            let mut apt = Command::new("apt-get");
-            apt.arg("--quiet=2")
-                .env("DEBIAN_FRONTEND", "noninteractive");
-            apt
-        };
+        self.update()?;
+        run(apt().args(args).args(names))
+    }
+
+    fn update(&mut self) -> Result<()> {
         if !self.updated {
             run(apt().arg("update")).context("Debian's package lists are needed (as root)")?;
             self.updated = true;
         }
-        run(apt().args(args).args(names))
+        Ok(())
     }
 
     fn guest_kernel(&mut self) -> Option<PathBuf> {
@@ -120,30 +126,54 @@ impl Apt {
         }
     }
 
+    fn prometheus(&mut self) -> Option<PathBuf> {
+        let unpacked = self
+            .update()
+            .and_then(|()| unpack(PROMETHEUS, "prometheus", "usr/bin"));
+        match unpacked {
+            Ok(tree) => Some(tree.join("usr/bin")),
+            Err(error) => {
+                tell(&format!("left out: a scrape by Prometheus: {error:#}"));
+                None
+            }
+        }
+    }
+
     /// A kernel to boot, unpacked and not installed. Debian's ordinary one: its cloud kernels
     /// lack hwmon.
     fn unpack_kernel(&mut self) -> Result<PathBuf> {
-        let tree = root().join(".realserver/guest-kernel");
-        if tree.join("boot").is_dir() {
-            return Ok(tree);
-        }
-        let package = kernel_package()?;
-        let fresh = root().join(".realserver/guest-kernel.new");
-        let _ = fs::remove_dir_all(&fresh);
-        fs::create_dir_all(&fresh).with_context(|| format!("cannot make {}", fresh.display()))?;
-        run(Command::new("apt-get")
-            .args(["--quiet=2", "download", &package])
-            .current_dir(&fresh))?;
-        let archive = only_file(&fresh)?;
-        run(Command::new("dpkg-deb")
-            .arg("--extract")
-            .args([&archive, &fresh]))?;
-        fs::remove_file(&archive)
-            .with_context(|| format!("cannot remove {}", archive.display()))?;
-        // Last, so that an unpacking that was cut short is made again.
-        fs::rename(&fresh, &tree).with_context(|| format!("cannot make {}", tree.display()))?;
-        Ok(tree)
+        unpack(&kernel_package()?, "guest-kernel", "boot")
     }
+}
+
+/// Unpacks a package into a folder that git ignores, and gives the folder. Does nothing where
+/// `made`, a folder of the package, is there already.
+fn unpack(package: &str, name: &str, made: &str) -> Result<PathBuf> {
+    let tree = root().join(".realserver").join(name);
+    if tree.join(made).is_dir() {
+        return Ok(tree);
+    }
+    let fresh = root().join(format!(".realserver/{name}.new"));
+    let _ = fs::remove_dir_all(&fresh);
+    fs::create_dir_all(&fresh).with_context(|| format!("cannot make {}", fresh.display()))?;
+    run(Command::new("apt-get")
+        .args(["--quiet=2", "download", package])
+        .current_dir(&fresh))?;
+    let archive = only_file(&fresh)?;
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .args([&archive, &fresh]))?;
+    fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+    // Last, so that an unpacking that was cut short is made again.
+    fs::rename(&fresh, &tree).with_context(|| format!("cannot make {}", tree.display()))?;
+    Ok(tree)
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.arg("--quiet=2")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    apt
 }
 
 /// The package that `linux-image-amd64` stands for today.

@@ -10,7 +10,8 @@ use anyhow::Context;
 use clock::SessionClock;
 use dash::{Dashboard, HostTitle};
 use load::Stop;
-use probe::{Latest, Live, Probes, Roots, SampleInterval, Sampler, device, gpu};
+use openmetrics::{Facts, Server};
+use probe::{Latest, Live, Probes, Roots, SampleInterval, Sampler, device, gpu, host};
 use record::{DeviceUnderTest, RecordError, TelemetryWriter};
 use std::{
     fs,
@@ -48,7 +49,8 @@ pub(crate) fn run(args: &cli::Watch) -> Result {
     };
     let stop = Stop::default();
     interrupt::ask_on_signal(&stop).or_failed()?;
-    let screen = screen(args, &under_test, latest)?;
+    let server = serve(args, &latest)?;
+    let screen = screen(args, &under_test, latest, server.as_ref())?;
     let sampler = Sampler::start(probes, interval, SessionClock::start(), sink).or_failed()?;
     follow(
         &sampler,
@@ -85,18 +87,44 @@ fn writer(args: &cli::Watch, probes: &Probes) -> Result<Option<TelemetryWriter>>
         .map(Some)
 }
 
+/// Starts serving metrics, if that is wanted.
+fn serve(args: &cli::Watch, latest: &Latest) -> Result<Option<Server>> {
+    let Some(address) = args.serve.map(|serve| serve.0) else {
+        return Ok(None);
+    };
+    if !address.ip().is_loopback() {
+        writeln!(
+            io::stderr(),
+            "warning: {address} is not loopback: whoever reaches it can read what this host does, \
+             without a password and unencrypted"
+        )?;
+    }
+    let facts = Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        page_bytes: host::facts(&Roots::default()).page_size_bytes,
+    };
+    let server = Server::start(address, latest.clone(), facts).or_usage()?;
+    writeln!(io::stderr(), "{}", serving(&server))?;
+    Ok(Some(server))
+}
+
+fn serving(server: &Server) -> String {
+    format!("serving http://{}/metrics", server.address())
+}
+
 /// What it is shown on.
 fn screen(
     args: &cli::Watch,
     under_test: &DeviceUnderTest,
     latest: Latest,
+    server: Option<&Server>,
 ) -> Result<Box<dyn Screen>> {
     if wants_dashboard(args.progress, dash::Screen::Stdout)? {
         let files = args.out.iter().map(|out| format!("into {}", out.display()));
         let title = HostTitle {
             device: under_test.name.clone(),
             limit: args.duration.map(|span| span.0),
-            also: files.collect(),
+            also: files.chain(server.map(serving)).collect(),
         };
         let dashboard = Dashboard::of_host(title, latest, dash::Screen::Stdout);
         return Ok(Box::new(dashboard.or_failed()?));

@@ -7,6 +7,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,8 @@ use std::{
 struct Terminal<'a> {
     place: &'a Workplace,
     tmux: PathBuf,
+    /// Of its own: a server that ends may still hold the last one's.
+    socket: PathBuf,
 }
 
 impl<'a> Terminal<'a> {
@@ -21,7 +24,14 @@ impl<'a> Terminal<'a> {
     /// tmux.
     fn start(place: &'a Workplace, columns: u16, lines: u16, script: &str) -> Option<Self> {
         let tmux = PathBuf::from(std::env::var_os("SPILLPOINT_TMUX")?);
-        let terminal = Self { place, tmux };
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let socket = place.path(&format!("tmux{number}"));
+        let terminal = Self {
+            place,
+            tmux,
+            socket,
+        };
         let (columns, lines) = (columns.to_string(), lines.to_string());
         // The terminal stays when the script has ended: its last words are read.
         let script = format!("{script}; echo \"ended $?\"; exec sleep 1000");
@@ -43,11 +53,10 @@ impl<'a> Terminal<'a> {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let socket = self.place.path("tmux");
         let mut command = Command::new(&self.tmux);
         command
             .arg("-S")
-            .arg(&socket)
+            .arg(&self.socket)
             .args(args)
             .current_dir(self.place.path(""))
             .env("SPILLPOINT", env!("CARGO_BIN_EXE_spillpoint"))

@@ -20,6 +20,7 @@ mod neighbour;
 mod prepare;
 mod privilege;
 mod quiet_machine;
+mod scraped;
 mod secrets;
 mod sweep;
 mod tiers;
