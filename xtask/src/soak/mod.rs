@@ -27,9 +27,9 @@ pub(crate) struct Args {
     /// Concurrent users.
     #[arg(long, default_value_t = 500)]
     users: u32,
-    /// With a debug build, which a test run has made already.
-    #[arg(long)]
-    debug: bool,
+    /// A binary that is there, in place of a release build.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 const RAMP: Duration = Duration::from_secs(10);
@@ -38,7 +38,12 @@ const WARMUP: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(1800);
 
 pub(crate) fn soak(args: &Args) -> Result<()> {
-    let binary = build(args.debug)?;
+    let binary = match &args.binary {
+        Some(binary) => {
+            fs::canonicalize(binary).with_context(|| format!("cannot find {}", binary.display()))?
+        }
+        None => build()?,
+    };
     let folder = root().join(format!("target/soak-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let soaked = soak_in(&folder, &binary, args);
@@ -51,20 +56,11 @@ pub(crate) fn soak(args: &Args) -> Result<()> {
     soaked
 }
 
-fn build(debug: bool) -> Result<PathBuf> {
-    let mut build = cargo();
-    build.args(["build", "--locked", "--package", "spillpoint"]);
-    if !debug {
-        build.arg("--release");
-    }
-    run(&mut build)?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join(if debug {
-        "debug/spillpoint"
-    } else {
-        "release/spillpoint"
-    }))
+fn build() -> Result<PathBuf> {
+    run(cargo().args(["build", "--release", "--locked", "--package", "spillpoint"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR");
+    let target = target.map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join("release/spillpoint"))
 }
 
 fn soak_in(folder: &Path, binary: &Path, args: &Args) -> Result<()> {
@@ -102,11 +98,12 @@ fn soak_in(folder: &Path, binary: &Path, args: &Args) -> Result<()> {
 
 fn start_engine(folder: &Path, binary: &Path) -> Result<(Daemon, String)> {
     let log = folder.join("engine.log");
-    // A small pool of blocks is full, and its table as large as it gets, before anything is measured.
+    // What the engine keeps up to a limit is at its limit before anything is measured: the table of its
+    // pool's blocks, and the truth about finished requests, which nobody fetches here.
     let mut engine = Daemon::start(
         Command::new(binary)
             .args(["engine", "--port", "0", "--speed", "4"])
-            .args(["--kv-bytes", "1GiB"]),
+            .args(["--kv-bytes", "1GiB", "--truth-requests", "1000"]),
         &log,
     )?;
     let ready = || fs::read_to_string(&log).unwrap_or_default();

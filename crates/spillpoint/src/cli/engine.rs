@@ -52,6 +52,10 @@ pub(crate) struct Engine {
     /// The mean length of a reply that the client does not force.
     #[arg(long, value_name = "TOKENS", default_value_t = 256)]
     reply_tokens: u32,
+    /// The most finished requests that are kept for `GET /truth`: each takes some hundred bytes, and
+    /// 16 a token.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    truth_requests: usize,
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]
@@ -157,6 +161,7 @@ impl Engine {
             prefix_cache: !self.no_prefix_cache,
             max_model_tokens: self.max_model_len,
             mean_reply_tokens: self.reply_tokens,
+            truth_capacity: self.truth_requests,
             weights: self.weights.settings(),
             kv_tier: self.tier.settings(),
             adapters: self.adapters.settings(),
