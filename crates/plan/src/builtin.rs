@@ -35,6 +35,21 @@ impl Builtin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Prepare;
+
+    #[test]
+    fn the_preparation_that_h2_shows_is_one() {
+        let toml = Builtin::find("h2").unwrap().toml;
+        let at = toml.find("# [prepare]").unwrap();
+        let (before, from) = toml.split_at(at);
+        let (shown, after) = from.split_once("\n\n").unwrap();
+        let shown = shown.replace("\n# ", "\n");
+        let meant = shown.trim_start_matches("# ");
+        let plan = Plan::parse(&format!("{before}{meant}\n\n{after}")).unwrap();
+        assert_ne!(plan.prepare, Prepare::default());
+        assert_eq!(plan.prepare.stop_timers.len(), 4);
+        assert!(plan.prepare.required && plan.prepare.precondition.is_some());
+    }
 
     #[test]
     fn every_built_in_plan_is_valid_and_so_is_its_quick_variant() {

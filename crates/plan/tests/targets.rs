@@ -9,6 +9,8 @@ fn every_target_that_comes_along_can_be_read() {
     let files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|it| it.unwrap().path())
+        // A server's own settings lie beside its target.
+        .filter(|path| path.extension().is_some_and(|it| it == "toml"))
         .collect();
     assert!(files.len() >= 5, "{files:?}");
     for file in files {
