@@ -126,7 +126,7 @@ fn policy(style: &str) -> String {
 
 fn table_note(analysis: &Analysis) -> String {
     let mut note = String::from(
-        "Latencies of the requests that were sent within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests; its interval 368 in one run, or 100 in each of several.",
+        "Latencies of the requests that were wanted within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests; its interval 368 in one run, or 100 in each of several.",
     );
     if let Some(cell) = analysis.cells.first() {
         note.push_str(&format!(" In brackets: 95 % {}.", cell.method.name()));
@@ -140,7 +140,7 @@ fn table_note(analysis: &Analysis) -> String {
 fn methods() -> Vec<String> {
     vec![
         "All times are CLOCK_MONOTONIC since the session’s start. A chunk’s arrival is the kernel’s receive time where the summary’s clock says kernel.".to_owned(),
-        "The cohort of a run is the requests sent within its measured interval, followed to their end. Failed requests are counted by kind; timeouts and requests still running at the end are also counted as censored: their latency is only known to exceed what was seen. Neither enters a distribution.".to_owned(),
+        "The cohort of a run is the requests that were wanted within its measured interval, followed to their end. Failed requests are counted by kind; timeouts and requests still running at the end are also counted as censored: their latency is only known to exceed what was seen. Neither enters a distribution.".to_owned(),
         "Rates count what happened within the measured interval, whichever request it belongs to, and divide by the interval alone. A request’s output tokens, by the server’s own count, are spread evenly over its chunks, and those that arrived within the interval count.".to_owned(),
         "A percentile is the value of rank ⌈n·p⌉ (Hyndman and Fan’s definition 1), given where at least one value is expected above it: p90 from 10 values, p95 from 20, p99 from 100. Percentiles of several repeats are those of their pooled rows, never a mean of percentiles.".to_owned(),
         format!("Intervals of a cell with one run are order-statistic intervals (David and Nagaraja, Order Statistics, 7.1), lengthened by what requests that follow each other are alike: the share of values at or below the percentile, in ten stretches of time, gives the standard error (batch means, Seila 1982). With fewer than 200 requests they take the requests for independent. In the figures by number of users, itl and client lag, whose values depend on each other within a request, get an expanded percentile bootstrap of whole requests: {REPLICATES} resamples, xoshiro256++ from seed {SEED:#x}, from 20 requests on; of more than {MOST_REQUESTS} requests, or {MOST_VALUES} values, that is the interval of their linearised variance (Woodruff 1952), which resamples of so many tend to."),
