@@ -8,6 +8,7 @@ mod big_model;
 mod command_line;
 mod containers;
 mod dashboard;
+mod documentation;
 mod experiments;
 mod faults;
 mod harness;
