@@ -83,7 +83,7 @@ fn every_gate_and_every_reason_is_explained() {
     let mut paths = vec![root().join("crates/record/src/verdict.rs")];
     files(&root().join("crates/report/src/verdict"), ".rs", &mut paths);
     let codes: String = paths.iter().map(|path| code_of(path)).collect();
-    let gates = code_of(&root().join("crates/lab/src/gates.rs"));
+    let gates = code_of(&root().join("crates/lab/src/gates/mod.rs"));
     let gates = names(&gates, |it| it.is_ascii_lowercase());
     let codes = names(&codes, |it| it.is_ascii_uppercase());
     assert!(gates.contains(&"client_lag") && codes.contains(&"FEW_REPEATS"));
