@@ -262,7 +262,8 @@ pub(super) fn with_effect(
         ),
         Share::OthersBeside(server) => of(
             VerdictKind::StorageBound,
-            true,
+            // Others that the plan did not plant may be there by chance.
+            reads.is_some_and(|reads| reads.planted),
             &format!(
                 ": {others} read the device, and the server, which reads {} MB/s from it, waits for its turn.",
                 plain(server)
@@ -282,7 +283,7 @@ pub(super) fn with_effect(
         Share::Nobodys => of(
             VerdictKind::ComputeBound,
             true,
-            ", but reads nothing more from the device: the cost is the server’s work, not storage.",
+            ", but the server reads nothing more from the device: the cost is the server’s work, not storage.",
             "Reads that rise in the arm.",
             "Look at the server’s handling of it: batching, kernels, memory copies.",
         ),

@@ -20,6 +20,8 @@ pub(super) struct Reads {
     pub(super) server: Option<Read>,
     /// Who else uses the device, in words.
     pub(super) others: &'static str,
+    /// The arm itself makes others use it.
+    pub(super) planted: bool,
 }
 
 /// Whose the reads are by which an arm exceeds the baseline.
@@ -52,13 +54,15 @@ impl Reads {
                 arm_bytes: arm_mb_s * 1e6 * seconds,
             })
         };
+        let planted = analysis.session.experiment == "h4";
         Self {
             arm: arm.to_owned(),
+            planted,
             device: read(HostFigure::ReadMbS),
             server: read(HostFigure::ServerReadMbS).or(read(HostFigure::CgroupReadMbS)),
-            others: match analysis.session.experiment.as_str() {
-                "h4" => "the neighbour’s requests",
-                _ => "others",
+            others: match planted {
+                true => "the neighbour’s requests",
+                false => "others",
             },
         }
     }
@@ -110,6 +114,8 @@ impl Reads {
             Some(server) if server.arm_mb_s >= limits::READS_MB_S => {
                 Share::OthersBeside(server.arm_mb_s)
             }
+            // Whoever reads meanwhile is not of the arm's making.
+            Some(_) if !self.planted => Share::Nobodys,
             Some(_) => Share::OthersAlone,
         }
     }
