@@ -5,48 +5,76 @@ use crate::state::{Mark, Note, Standing, State};
 use ratatui::{style::Style, text::Span};
 
 pub(crate) fn rows(state: &State, shape: Shape) -> Vec<Row> {
-    let mut rows = Vec::new();
-    if !state.gates.is_empty() {
-        rows.push(head(10, "GATES", "", shape));
+    if state.gates.is_empty() {
+        return Vec::new();
     }
-    let (mut line, mut width, mut failed) = (Vec::new(), 0, false);
-    for standing in &state.gates {
-        let (words, style) = gate(standing, shape);
-        let item = words.chars().count() + 1;
-        if width > 0 && width + item > shape.width {
-            rows.push(line_of(&mut line, failed));
-            (width, failed) = (0, false);
-        }
-        width += item;
-        failed |= standing.mark == Mark::Failed;
-        line.push(Span::raw(" "));
-        line.push(Span::styled(words, style));
-    }
-    if !line.is_empty() {
-        rows.push(line_of(&mut line, failed));
-    }
+    let marked = |mark| {
+        let gates = state.gates.iter();
+        gates.filter(move |standing| standing.mark == mark)
+    };
+    let mut rows = vec![head(10, "GATES", "", shape)];
+    rows.extend(failed(marked(Mark::Failed), shape));
+    let names = |mark| {
+        marked(mark)
+            .map(|standing| standing.gate.name.as_str())
+            .collect()
+    };
+    let palette = shape.palette;
+    rows.extend(listed(
+        "✓",
+        "hold",
+        names(Mark::Passed),
+        palette.good(),
+        shape,
+    ));
+    rows.extend(listed(
+        "·",
+        "open",
+        names(Mark::Open),
+        palette.faint(),
+        shape,
+    ));
     rows
-}
-
-/// A line with a gate that failed goes last of all.
-fn line_of(line: &mut Vec<Span<'static>>, failed: bool) -> Row {
-    Row::new(if failed { 1 } else { 7 }, std::mem::take(line))
 }
 
 /// Columns of a gate, so that they stand below each other.
 const GATE: usize = 38;
 
-fn gate(standing: &Standing, shape: Shape) -> (String, Style) {
-    let (gate, palette) = (&standing.gate, shape.palette);
-    let (mark, style) = match standing.mark {
-        Mark::Open => ("·", palette.faint()),
-        Mark::Passed => ("✓", palette.good()),
-        Mark::Failed => ("✗", palette.bad()),
+/// The gates that failed, each with its number, as many on a line as there is room for.
+fn failed<'a>(gates: impl Iterator<Item = &'a Standing>, shape: Shape) -> Vec<Row> {
+    let style = shape.palette.bad();
+    let words = |standing: &Standing| {
+        let (name, limit) = (&standing.gate.name, &standing.gate.limit);
+        format!("✗ {name} {} ({limit})", shown(standing.gate.measured))
     };
-    let (name, limit) = (&gate.name, &gate.limit);
-    let measured = shown(gate.measured);
-    let words = format!("{mark} {name} {measured} ({limit})");
-    (format!("{words:<GATE$}"), style)
+    let words: Vec<_> = gates.map(words).collect();
+    let row = |words: &[String]| {
+        let spans = words.iter().flat_map(|words| {
+            let gap = " ".repeat(GATE.saturating_sub(words.chars().count()));
+            [
+                Span::raw(" "),
+                Span::styled(words.clone(), style),
+                Span::raw(gap),
+            ]
+        });
+        // It goes last of all.
+        Row::new(1, spans.collect::<Vec<_>>())
+    };
+    let a_line = (shape.width / (GATE + 1)).max(1);
+    words.chunks(a_line).map(row).collect()
+}
+
+/// The others, by their names.
+fn listed(mark: &str, what: &str, names: Vec<&str>, style: Style, shape: Shape) -> Option<Row> {
+    if names.is_empty() {
+        return None;
+    }
+    let words = format!("{mark} {} {what}: {}", names.len(), names.join(", "));
+    let words = cut(&words, shape.width.saturating_sub(1));
+    Some(Row::new(
+        7,
+        vec![Span::raw(" "), Span::styled(words, style)],
+    ))
 }
 
 /// The last notes, as many as there are lines for; a note takes one.

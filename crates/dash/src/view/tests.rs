@@ -231,6 +231,24 @@ fn a_gate_turns_red_as_it_fails_and_stands_out_without_colours_too() {
 }
 
 #[test]
+fn a_gate_that_nothing_here_could_tell_has_not_failed() {
+    let mut state = session();
+    let noted = Gate {
+        effect: Effect::Noted,
+        ..gate("drive_hot", None, "<= 0", false)
+    };
+    state.tell(Event::RunEnded {
+        run: run(64, 1),
+        state: RunState::Complete,
+        gates: vec![gate("same_server", Some(1.0), ">= 1", true), noted],
+    });
+    let text = lines(&drawn(&state, Palette::Colour, 80, 24));
+    assert!(text.contains("✓ 1 hold: same_server"), "{text}");
+    assert!(text.contains("· 1 open: drive_hot"), "{text}");
+    assert!(!text.contains('✗'), "{text}");
+}
+
+#[test]
 fn without_colours_no_cell_has_one() {
     let backend = drawn(&session(), Palette::Mono, 80, 24);
     let plain = ratatui::style::Color::Reset;
