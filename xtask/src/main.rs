@@ -7,6 +7,7 @@ mod backports;
 mod bench;
 mod commands;
 mod cross;
+mod fuzz;
 mod llama_server;
 mod release;
 mod soak;
@@ -40,6 +41,8 @@ enum Chore {
     Release(release::Args),
     /// Run engine and load for a long time, and look for what grows.
     Soak(soak::Args),
+    /// Try the parsers with any bytes: needs a nightly compiler and cargo-fuzz.
+    Fuzz(fuzz::Args),
     /// Serve a small real model with llama.cpp, for trying Spillpoint by hand.
     LlamaServer(llama_server::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Chore::Supply(args) => supply::supply(&args),
         Chore::Release(args) => release::release(&args),
         Chore::Soak(args) => soak::soak(&args),
+        Chore::Fuzz(args) => fuzz::fuzz(args),
         Chore::LlamaServer(args) => llama_server::serve(args),
     }
 }

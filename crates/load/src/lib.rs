@@ -50,7 +50,7 @@ pub use workload::{
     Texts, TokenLengths, TraceShape, Workload,
 };
 
-/// The door for the fuzzer; see `fuzz/`.
+/// The door for the fuzzer; see `fuzz/` at the root.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {
     /// Reads the data as a response, whole and split; panics if that makes a difference.
