@@ -2,7 +2,7 @@
 
 use crate::commands::{cargo, root, run, tell};
 use anyhow::{Context, Result};
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 /// The tools, in the versions that are known to work, kept beside the tests' real server.
 const TOOLS: &[(&str, &str)] = &[
@@ -14,7 +14,7 @@ const TOOLS: &[(&str, &str)] = &[
 /// Check the dependencies' licences, sources and use, and the oldest Rust that is promised.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write a bill of materials (CycloneDX, JSON) beside each crate of a binary.
+    /// Write the binary's bill of materials, target/spillpoint.cdx.json (CycloneDX).
     #[arg(long)]
     sbom: bool,
 }
@@ -27,10 +27,31 @@ pub(crate) fn supply(args: &Args) -> Result<()> {
     deny()?;
     run(tool("cargo-machete").current_dir(root()))?;
     if args.sbom {
-        let mut sbom = tool("cargo-cyclonedx");
-        sbom.args(["cyclonedx", "--format", "json", "--describe", "binaries"]);
-        run(sbom.current_dir(root()))?;
+        bill_of_materials()?;
     }
+    Ok(())
+}
+
+fn bill_of_materials() -> Result<()> {
+    let mut sbom = tool("cargo-cyclonedx");
+    sbom.args(["cyclonedx", "--format", "json", "--describe", "binaries"]);
+    // Without the moment in it, the same tree gives the same bill.
+    run(sbom.env("SOURCE_DATE_EPOCH", "0").current_dir(root()))?;
+    // It writes one beside the manifest of each crate that has a binary: the chores' own is not wanted.
+    let chores = root().join("xtask/xtask_bin.cdx.json");
+    fs::remove_file(&chores).with_context(|| format!("cannot remove {}", chores.display()))?;
+    let written = root().join("crates/spillpoint/spillpoint_bin.cdx.json");
+    let place = root().join("target/spillpoint.cdx.json");
+    let bill = fs::read_to_string(&written)
+        .with_context(|| format!("cannot read {}", written.display()))?;
+    // Where the tree lay is nobody's business.
+    let bill = bill.replace(
+        &format!("file://{}", root().display()),
+        "file:///spillpoint",
+    );
+    fs::write(&place, bill).with_context(|| format!("cannot write {}", place.display()))?;
+    fs::remove_file(&written).with_context(|| format!("cannot remove {}", written.display()))?;
+    tell(&place.display().to_string());
     Ok(())
 }
 
