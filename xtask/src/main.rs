@@ -3,7 +3,6 @@
 //! Nothing of the product lives here: this program fetches what the tests need, runs cargo, and
 //! runs the benches.
 
-mod backports;
 mod bench;
 mod commands;
 mod cross;
