@@ -10,6 +10,7 @@
 //! of the schedule, rows from `load` and ticks from `probe` through `record`'s writers → the
 //! session's folder.
 
+mod before;
 mod ceiling;
 mod error;
 mod estimate;

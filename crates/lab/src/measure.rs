@@ -2,17 +2,13 @@
 
 use crate::{
     Event, LabError,
+    before::tell_missing_memory,
     gates::{self, KvPool, Seen},
-    memory_back,
     model_cache::ModelCache,
     model_load,
     neighbour::{Fio, NeighbourFile},
     phase::{self, Prompts},
-    prepare::{
-        Preparation,
-        settle::{self, Settled},
-    },
-    restart::restart_as,
+    prepare::Preparation,
     run_log::RunLog,
     seen,
     sensors::{BlockTimes, Sensors},
@@ -79,6 +75,17 @@ struct Loaded {
     report: PhaseReport,
     tally: Tally,
     cut: Option<Cut>,
+}
+
+/// A run whose load has ended.
+struct Ended<'a> {
+    spec: RunSpec,
+    phase: &'a Phase,
+    loaded: &'a Loaded,
+    /// The declared state of the model's files, and their share in the page cache, in percent.
+    cache: Option<(CacheState, Option<f64>)>,
+    /// Whether the server still runs, where its process is known.
+    alive: Option<bool>,
 }
 
 impl Bench<'_> {
@@ -191,129 +198,49 @@ impl Bench<'_> {
         self.tell_what_came_back(manifest, wanted, &mut log)?;
         manifest.stages = Some(loaded.report.stages);
         manifest.sampling = Some(sampled.facts);
-        let (telemetry, _) = dir.read_telemetry()?;
-        let clock_after = *manifest.clock_after.insert(ClockPair::read());
-        let seen = Seen {
-            stepped_ms: Some(clock_after.stepped_since(&manifest.clock) as f64 / 1e6),
-            ticks_due: sampled.facts.ticks_due,
-            ticks_taken: sampled.facts.ticks_taken,
-            same_server: alive,
+        let ended = Ended {
+            spec,
+            phase: &phase,
+            loaded: &loaded,
             cache,
-            client_cpu_pct: seen::client_cpu_pct(&loaded.report),
-            device_known: self.device.name.is_some(),
-            kv_pool: self.kv_pool(dir),
-            host: seen::of_host(
-                dir,
-                &telemetry,
-                &loaded.report.stages,
-                self.device,
-                self.roots,
-            ),
-            asked: phase::requests_asked(&phase),
-            asks_again: phase::asks_again(self.plan, spec),
-            ..loaded.tally.seen()
+            alive,
         };
-        manifest.gates = gates::judge(self.plan, &seen);
-        self.read_back_load(&telemetry, manifest);
+        self.judge(&ended, dir, manifest)?;
         manifest.state = state(alive, loaded.report.stopped, loaded.cut);
         log.tell(format_args!("ended: {:?}", manifest.state))?;
         Ok((loaded.report.lengths, alive == Some(false)))
     }
 
-    /// Starts the server anew, as the run's arm has it, where arms differ in that.
-    fn start_anew(&mut self, spec: RunSpec, log: &mut RunLog) -> Result<(), LabError> {
-        if !self.plan.starts_anew(spec) {
-            return Ok(());
-        }
-        let name = self.plan.arm(spec).and_then(|arm| arm.variant.as_ref());
-        let (roots, stop) = (self.roots, self.stop);
-        restart_as(&mut self.target, self.variants, name, roots, stop, log)
-    }
-
-    /// All that comes before the load, in this order. Gives the share of the model's files in the page
-    /// cache, where the arm wants a state of it.
-    fn prepare(
+    /// The gates, from all that was seen and recorded; and what the recorded says of the load.
+    fn judge(
         &mut self,
-        wanted: Option<CacheState>,
+        ended: &Ended<'_>,
+        dir: &RunDir,
         manifest: &mut RunManifest,
-        log: &mut RunLog,
-    ) -> Result<Option<f64>, LabError> {
-        if let Err(error) = self.preparation.before_run() {
-            log.tell(format_args!("the page cache was not dropped: {error}"))?;
-        }
-        let resident_pct = match wanted {
-            Some(state) => self.bring_cache_to(state, manifest)?,
-            None => None,
-        };
-        self.settle(log)?;
-        Ok(resident_pct)
-    }
-
-    /// Waits until the machine is quiet, if the plan wants that.
-    fn settle(&self, log: &mut RunLog) -> Result<(), LabError> {
-        let Some(settle) = self.plan.prepare.settle else {
-            return Ok(());
-        };
-        let device = self.device.name.as_deref();
-        match settle::wait(settle, self.roots, device, self.stop) {
-            Settled::After(waited) => {
-                let seconds = waited.as_secs_f64();
-                log.tell(format_args!("the machine was quiet after {seconds:.1} s"))?;
-            }
-            Settled::Not(_) if self.stop.is_stopped() => return Err(LabError::Interrupted),
-            Settled::Not(busy) => {
-                let error = LabError::NotQuiet {
-                    limit: settle.limit.0,
-                    cpu_pct: busy.map_or(f64::NAN, |busy| busy.cpu_pct),
-                    device_pct: busy.and_then(|busy| busy.device_pct).unwrap_or(f64::NAN),
-                };
-                if self.plan.prepare.required {
-                    return Err(error);
-                }
-                log.tell(format_args!("measured all the same: {error}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings the model's files to the wanted state, with a restart where the server is ours.
-    /// Gives their share in the page cache before the server was started.
-    fn bring_cache_to(
-        &mut self,
-        state: CacheState,
-        manifest: &mut RunManifest,
-    ) -> Result<Option<f64>, LabError> {
-        let Some(cache) = &self.cache else {
-            return Err(LabError::NoModelFiles);
-        };
-        if self.target.managed.is_none() {
-            cache.bring_to(state)?;
-            return cache.resident_pct();
-        }
-        let (clock, roots) = (self.clock, self.roots);
-        let mut load = model_load::reload(&mut self.target, cache, state, clock, roots, self.stop)?;
-        load.ceiling_mb_s = self.ceiling_mb_s;
-        let resident = load.resident_before_pct;
-        manifest.model_load = Some(load);
-        Ok(resident)
-    }
-
-    /// What the page cache holds after a run whose server was not restarted: what was evicted
-    /// under it and is there again was read by someone.
-    fn tell_what_came_back(
-        &self,
-        manifest: &RunManifest,
-        wanted: Option<CacheState>,
-        log: &mut RunLog,
     ) -> Result<(), LabError> {
-        let (None, Some(_), Some(cache)) = (&manifest.model_load, wanted, &self.cache) else {
-            return Ok(());
+        let report = &ended.loaded.report;
+        let (telemetry, _) = dir.read_telemetry()?;
+        let clock_after = *manifest.clock_after.insert(ClockPair::read());
+        let ticks = manifest
+            .sampling
+            .map(|facts| (facts.ticks_due, facts.ticks_taken));
+        let (ticks_due, ticks_taken) = ticks.unwrap_or_default();
+        let seen = Seen {
+            stepped_ms: Some(clock_after.stepped_since(&manifest.clock) as f64 / 1e6),
+            ticks_due,
+            ticks_taken,
+            same_server: ended.alive,
+            cache: ended.cache,
+            client_cpu_pct: seen::client_cpu_pct(report),
+            device_known: self.device.name.is_some(),
+            kv_pool: self.kv_pool(dir),
+            host: seen::of_host(dir, &telemetry, &report.stages, self.device, self.roots),
+            asked: phase::requests_asked(ended.phase),
+            asks_again: phase::asks_again(self.plan, ended.spec),
+            ..ended.loaded.tally.seen()
         };
-        if let Some(pct) = cache.resident_pct()? {
-            log.tell(format_args!(
-                "after the run, {pct:.1} % of the model's files are in the page cache"
-            ))?;
-        }
+        manifest.gates = gates::judge(self.plan, &seen);
+        self.read_back_load(&telemetry, manifest);
         Ok(())
     }
 
@@ -382,21 +309,6 @@ impl Bench<'_> {
             Ok(Loaded { report, tally, cut })
         })
     }
-}
-
-/// Says it where a stopped server's memory did not come back.
-fn tell_missing_memory(
-    manifest: &RunManifest,
-    log: &mut RunLog,
-    observer: &mut dyn FnMut(Event),
-) -> Result<(), RecordError> {
-    let load = manifest.model_load.as_ref();
-    let memory = load.and_then(|load| load.memory_back.as_ref());
-    if let Some(words) = memory.and_then(memory_back::complaint) {
-        log.tell(&words)?;
-        observer(Event::Warning(format!("{}: {words}", manifest.run)));
-    }
-    Ok(())
 }
 
 /// A neighbour that has ended of itself, in its own words.
