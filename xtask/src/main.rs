@@ -5,6 +5,7 @@
 
 mod bench;
 mod commands;
+mod crates_io;
 mod cross;
 mod fuzz;
 mod llama_server;
@@ -40,7 +41,7 @@ enum Chore {
     Release(release::Args),
     /// Run engine and load for a long time, and look for what grows.
     Soak(soak::Args),
-    /// Try the parsers with any bytes: needs a nightly compiler and cargo-fuzz.
+    /// Try the parsers with any bytes: needs a nightly compiler.
     Fuzz(fuzz::Args),
     /// Serve a small real model with llama.cpp, for trying Spillpoint by hand.
     LlamaServer(llama_server::Args),

@@ -1,15 +1,15 @@
 //! `cargo xtask supply`: what the binary is made of.
 
-use crate::commands::{cargo, root, run, tell};
+use crate::{
+    commands::{root, run, tell},
+    crates_io::{Program, program},
+};
 use anyhow::{Context, Result};
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
-/// The tools, in the versions that are known to work, kept beside the tests' real server.
-const TOOLS: &[(&str, &str)] = &[
-    ("cargo-deny", "0.20.2"),
-    ("cargo-machete", "0.9.2"),
-    ("cargo-cyclonedx", "0.5.9"),
-];
+const DENY: Program = program("cargo-deny", "0.20.2");
+const MACHETE: Program = program("cargo-machete", "0.9.2");
+const CYCLONEDX: Program = program("cargo-cyclonedx", "0.5.9");
 
 /// Check the dependencies' licences, sources and use, and the oldest Rust that is promised.
 #[derive(clap::Args)]
@@ -20,12 +20,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn supply(args: &Args) -> Result<()> {
-    for (name, version) in TOOLS {
-        install(name, version)?;
+    for tool in [DENY, MACHETE, CYCLONEDX] {
+        tool.install()?;
     }
     oldest_rust()?;
     deny()?;
-    run(tool("cargo-machete").current_dir(root()))?;
+    run(MACHETE.command().current_dir(root()))?;
     if args.sbom {
         bill_of_materials()?;
     }
@@ -33,7 +33,7 @@ pub(crate) fn supply(args: &Args) -> Result<()> {
 }
 
 fn bill_of_materials() -> Result<()> {
-    let mut sbom = tool("cargo-cyclonedx");
+    let mut sbom = CYCLONEDX.command();
     sbom.args(["cyclonedx", "--format", "json", "--describe", "binaries"]);
     // Without the moment in it, the same tree gives the same bill.
     run(sbom.env("SOURCE_DATE_EPOCH", "0").current_dir(root()))?;
@@ -55,37 +55,15 @@ fn bill_of_materials() -> Result<()> {
     Ok(())
 }
 
-fn folder() -> PathBuf {
-    root().join(".realserver/tools")
-}
-
-fn tool(name: &str) -> Command {
-    Command::new(folder().join("bin").join(name))
-}
-
-/// Does nothing where that version is there.
-fn install(name: &str, version: &str) -> Result<()> {
-    let mut install = cargo();
-    install
-        .args(["install", "--quiet", "--locked", name, "--version", version])
-        .arg("--root")
-        .arg(folder())
-        // They run for seconds: optimising them takes minutes.
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    run(&mut install)
-}
-
 /// Licences, bans and sources always; advisories where their database can be had.
 fn deny() -> Result<()> {
     let check = |what: &[&str]| {
-        let mut deny = tool("cargo-deny");
+        let mut deny = DENY.command();
         deny.args(["--workspace", "--locked", "check", "--hide-inclusion-graph"]);
         run(deny.args(what).current_dir(root()))
     };
     check(&["licenses", "bans", "sources"])?;
-    let mut fetch = tool("cargo-deny");
+    let mut fetch = DENY.command();
     match run(fetch.args(["fetch", "db"]).current_dir(root())) {
         Ok(()) => check(&["advisories"]),
         Err(error) => {
