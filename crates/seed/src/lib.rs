@@ -204,16 +204,7 @@ impl Run {
 
 /// The session's manifest.
 fn session(into: &Path, runs: &[Run]) -> Result<SessionManifest, SeedError> {
-    let mpstat = || runs.iter().filter_map(|run| run.files.mpstat.as_ref());
-    let cores = mpstat()
-        .filter_map(|log| Some(log.seconds.last()?.cores.len()))
-        .max();
-    let manifests = || runs.iter().map(|run| &run.manifest);
-    let kernel = manifests().find_map(|it| it.os.as_ref()?.kernel.clone());
-    let device = manifests().find_map(Manifest::device);
-    let unknown = || "not recorded".to_owned();
-    let phases: std::collections::BTreeSet<&str> =
-        runs.iter().map(|run| run.phase.as_str()).collect();
+    let model = runs.iter().find_map(|run| run.manifest.model_name.clone());
     let names: BTreeMap<&str, &str> = runs
         .iter()
         .map(|run| (run.id.as_str(), run.manifest.run_id.as_str()))
@@ -224,40 +215,19 @@ fn session(into: &Path, runs: &[Run]) -> Result<SessionManifest, SeedError> {
             "format": record::FORMAT,
             "session": SessionDir::new(into).name(),
             "spillpoint": env!("CARGO_PKG_VERSION"),
-            "experiment": match phases.len() {
-                1 => phases.first().copied().unwrap_or_default(),
-                _ => "imported",
-            },
+            "experiment": experiment(runs),
             "title": "Imported from the DGX Spark harness 2.2: the host and the drive, without requests",
             "quick": false,
             "plan": {"imported": names},
             "target": {
                 "kind": "attached",
-                "url": unknown(),
-                "model": manifests().find_map(|it| it.model_name.clone()).unwrap_or_else(unknown),
+                "url": NOT_RECORDED,
+                "model": model.as_deref().unwrap_or(NOT_RECORDED),
                 "api": "completions",
                 "server": null,
             },
-            "host": {
-                "hostname": mpstat().find_map(|it| it.hostname.clone()).unwrap_or_else(unknown),
-                "kernel": kernel.unwrap_or_else(unknown),
-                "arch": mpstat().find_map(|it| it.arch.clone()).unwrap_or_else(unknown),
-                "os": null,
-                "cpu": null,
-                "cores": cores.unwrap_or_default(),
-                "mem_total_bytes": null,
-                "swap_total_bytes": null,
-                "page_size_bytes": 4096,
-                "boot_id": null,
-            },
-            "device": {
-                "path": device.map(|it| format!("/dev/{it}")).unwrap_or_default(),
-                "name": device,
-                "partition": null,
-                "file_system": null,
-                "model": manifests().find_map(Manifest::device_model),
-                "why_not": device.is_none().then_some("no manifest names one"),
-            },
+            "host": host(runs),
+            "device": device(runs),
             "t0_mono_ns": 0,
             "clock": {
                 "mono_ns": 0,
@@ -267,6 +237,54 @@ fn session(into: &Path, runs: &[Run]) -> Result<SessionManifest, SeedError> {
             "runs": runs.iter().map(|run| &run.id).collect::<Vec<_>>(),
         }),
     )
+}
+
+/// What no file of the harness says, where a manifest must say something.
+const NOT_RECORDED: &str = "not recorded";
+
+/// The hypothesis, where all runs are of one.
+fn experiment(runs: &[Run]) -> &str {
+    match runs {
+        [first, rest @ ..] if rest.iter().all(|run| run.phase == first.phase) => &first.phase,
+        _ => "imported",
+    }
+}
+
+/// The host, each fact from the first run that has it.
+fn host(runs: &[Run]) -> serde_json::Value {
+    let mpstat = || runs.iter().filter_map(|run| run.files.mpstat.as_ref());
+    let cores = mpstat()
+        .filter_map(|log| Some(log.seconds.last()?.cores.len()))
+        .max();
+    let kernel = runs
+        .iter()
+        .find_map(|run| run.manifest.os.as_ref()?.kernel.as_deref());
+    json!({
+        "hostname": mpstat().find_map(|it| it.hostname.as_deref()).unwrap_or(NOT_RECORDED),
+        "kernel": kernel.unwrap_or(NOT_RECORDED),
+        "arch": mpstat().find_map(|it| it.arch.as_deref()).unwrap_or(NOT_RECORDED),
+        "os": null,
+        "cpu": null,
+        "cores": cores.unwrap_or_default(),
+        "mem_total_bytes": null,
+        "swap_total_bytes": null,
+        "page_size_bytes": 4096,
+        "boot_id": null,
+    })
+}
+
+/// The drive, as the first manifest that names one does.
+fn device(runs: &[Run]) -> serde_json::Value {
+    let manifests = || runs.iter().map(|run| &run.manifest);
+    let name = manifests().find_map(Manifest::device);
+    json!({
+        "path": name.map(|it| format!("/dev/{it}")).unwrap_or_default(),
+        "name": name,
+        "partition": null,
+        "file_system": null,
+        "model": manifests().find_map(Manifest::device_model),
+        "why_not": name.is_none().then_some("no manifest names one"),
+    })
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(
