@@ -23,7 +23,7 @@ pub(crate) fn run_tests(args: Args) -> Result<()> {
     // variables below: plain `cargo test` passes without any of it.
     let mut tests = cargo();
     tests
-        .args(["test", "--workspace", "--locked"])
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .args(args.filter)
         .args(["--", "--include-ignored"])
         .env("SPILLPOINT_TEST_PYTHON", server.python())
