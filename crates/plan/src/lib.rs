@@ -260,8 +260,8 @@ impl Plan {
     /// Reads a plan. The error names line, column and what is allowed there.
     pub fn parse(toml: &str) -> Result<Self, PlanError> {
         let plan: Self = toml::from_str(toml).map_err(PlanError::Toml)?;
-        arm::check(&plan)?;
         phase::check(&plan)?;
+        arm::check(&plan)?;
         Ok(plan)
     }
 
