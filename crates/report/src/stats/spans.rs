@@ -1,6 +1,7 @@
 //! Many durations in ascending order, exact to the nanosecond, in little memory.
 
 use super::Percentile;
+use std::ops::Range;
 
 /// How many durations are sorted at once: they and as many again fit into a core's second cache.
 const PIECE: usize = 1 << 16;
@@ -183,34 +184,110 @@ impl<'a> Pool<'a> {
             let wanted = (rank as u128 * piece.len as u128).div_ceil(self.len as u128);
             piece.at(wanted as usize - 1)
         };
-        let ends = || self.pieces.iter().map(|piece| share(piece));
-        self.between(rank, ends().min()?, ends().max()?)
+        let (mut least, mut most) = (u64::MAX, 0);
+        for end in self.pieces.iter().map(|piece| share(piece)) {
+            (least, most) = (least.min(end), most.max(end));
+        }
+        Some(Search::new(&self.pieces, least, most).at_rank(rank))
+    }
+}
+
+/// A search for a duration that lies between two.
+struct Search<'a> {
+    parts: Vec<Part<'a>>,
+    low: u64,
+    high: u64,
+    /// How many durations are shorter than `low`.
+    below: usize,
+    /// How many are as long as `high` or shorter.
+    up_to: usize,
+}
+
+/// What a search has left of a piece.
+struct Part<'a> {
+    piece: &'a Piece,
+    /// By their indices.
+    left: Range<usize>,
+    /// How many durations of the piece are no longer than what was tried last.
+    tried: usize,
+}
+
+impl<'a> Search<'a> {
+    /// So many durations of each piece are looked at one by one: as many as counting looks at.
+    const FEW: usize = BLOCK / 2;
+
+    fn new(pieces: &[&'a Piece], low: u64, high: u64) -> Self {
+        let part = |piece: &&'a Piece| {
+            let up_to = |ns: u64| piece.count_up_to(ns, &(0..piece.len));
+            Part {
+                piece,
+                left: low.checked_sub(1).map_or(0, up_to)..up_to(high),
+                tried: 0,
+            }
+        };
+        let parts: Vec<Part> = pieces.iter().map(part).collect();
+        Self {
+            below: parts.iter().map(|part| part.left.start).sum(),
+            up_to: parts.iter().map(|part| part.left.end).sum(),
+            parts,
+            low,
+            high,
+        }
     }
 
-    /// The duration of this rank, which lies between these two: by halves, and by where it would
-    /// lie if all between were alike, in turn.
-    fn between(&self, rank: usize, mut low: u64, mut high: u64) -> Option<u64> {
-        let up_to = |ns: u64| -> usize { self.pieces.iter().map(|it| it.count_up_to(ns)).sum() };
-        // How many durations lie up to just below `low`, and up to `high`.
-        let (mut below, mut above) = (low.checked_sub(1).map_or(0, up_to), up_to(high));
+    /// The duration of this rank: by where it would lie if all between were alike, or by halves
+    /// where that does not help; and when few are left, by looking at them.
+    fn at_rank(mut self, rank: usize) -> u64 {
+        let few = Self::FEW * self.parts.len();
         let mut by_half = false;
-        while low < high {
-            let span = u128::from(high - low);
-            let part = if by_half || above <= below {
+        while self.low < self.high {
+            let left = self.up_to - self.below;
+            if left <= few {
+                return self.among(rank);
+            }
+            let span = self.high - self.low;
+            let part = if by_half {
                 span / 2
             } else {
-                span * (rank - below) as u128 / (above - below) as u128
+                // A little beyond the rank, so that it is soon closed in from both sides.
+                let (down, up) = (rank - self.below, self.up_to - rank);
+                let aim = if down > up {
+                    down.saturating_sub(few / 4)
+                } else {
+                    down + few / 4
+                };
+                (u128::from(span) * aim as u128 / left as u128) as u64
             };
-            by_half = !by_half;
-            let middle = low + (part as u64).min(high - low - 1);
-            let count = up_to(middle);
-            if count >= rank {
-                (high, above) = (middle, count);
-            } else {
-                (low, below) = (middle + 1, count);
-            }
+            self.divide(rank, self.low + part.min(span - 1));
+            by_half = !by_half && self.up_to - self.below > left / 2;
         }
-        Some(low)
+        self.low
+    }
+
+    /// Goes on with what is no longer than this, or with what is longer.
+    fn divide(&mut self, rank: usize, middle: u64) {
+        let mut count = self.below;
+        for part in &mut self.parts {
+            part.tried = part.piece.count_up_to(middle, &part.left);
+            count += part.tried - part.left.start;
+        }
+        if count >= rank {
+            (self.high, self.up_to) = (middle, count);
+            self.parts.iter_mut().for_each(|it| it.left.end = it.tried);
+        } else {
+            (self.low, self.below) = (middle + 1, count);
+            let parts = self.parts.iter_mut();
+            parts.for_each(|it| it.left.start = it.tried);
+        }
+    }
+
+    /// The duration of this rank among all that are left.
+    fn among(&self, rank: usize) -> u64 {
+        let mut left = Vec::with_capacity(self.up_to - self.below);
+        for part in self.parts.iter().filter(|part| !part.left.is_empty()) {
+            part.piece.each(&part.left, |ns| left.push(ns));
+        }
+        *left.select_nth_unstable(rank - self.below - 1).1
     }
 }
 
@@ -252,9 +329,30 @@ impl Piece {
         value
     }
 
-    /// How many durations are this long or shorter.
-    fn count_up_to(&self, ns: u64) -> usize {
-        let begun = self.blocks.partition_point(|(first, _)| *first <= ns);
+    /// The durations with these indices.
+    fn each(&self, range: &Range<usize>, mut visit: impl FnMut(u64)) {
+        let begun = range.start / BLOCK;
+        let blocks = self.blocks[begun..range.end.div_ceil(BLOCK)].iter();
+        for (block, &(first, start)) in (begun..).zip(blocks) {
+            let mut rest = &self.differences[start as usize..];
+            let mut value = first;
+            for index in block * BLOCK..range.end.min((block + 1) * BLOCK) {
+                if index % BLOCK > 0 {
+                    value += next(&mut rest);
+                }
+                if index >= range.start {
+                    visit(value);
+                }
+            }
+        }
+    }
+
+    /// How many durations are this long or shorter: those before the range are, and those after it
+    /// are not.
+    fn count_up_to(&self, ns: u64, range: &Range<usize>) -> usize {
+        let first = range.start / BLOCK;
+        let blocks = &self.blocks[first..range.end.div_ceil(BLOCK).max(first)];
+        let begun = first + blocks.partition_point(|(first, _)| *first <= ns);
         let Some(block) = begun.checked_sub(1) else {
             return 0;
         };
@@ -295,14 +393,20 @@ fn put(encoded: &mut Vec<u8>, mut difference: u64) {
     encoded.push(difference as u8);
 }
 
-/// A whole number, and its digits of eight bits.
+/// A whole number, and its digits.
 trait Digits: Copy + Ord + Default {
     fn whole(self) -> u64;
 
-    fn digit(self, index: usize) -> usize {
-        (self.whole() >> (8 * index)) as usize & 0xff
+    /// The digit that begins at this bit.
+    fn digit(self, bit: u32) -> usize {
+        (self.whole() >> bit) as usize % DIGITS
     }
 }
+
+/// How many bits a digit has. The places that are written to while numbers are sorted by one are
+/// counted within a core's first cache, and lie within its second.
+const DIGIT: u32 = 11;
+const DIGITS: usize = 1 << DIGIT;
 
 impl Digits for u32 {
     fn whole(self) -> u64 {
@@ -317,36 +421,33 @@ impl Digits for u64 {
 }
 
 /// Sorts numbers up to `most` by their digits, the least first (Knuth, "The Art of Computer
-/// Programming", vol. 3, section 5.2.5). With digits of eight bits the places that are written to
-/// stay in a core's first cache.
+/// Programming", vol. 3, section 5.2.5).
 fn sort<T: Digits>(values: &mut Vec<T>, scratch: &mut Vec<T>, most: T) {
-    const FEW: usize = 512;
+    const FEW: usize = 2048;
     if values.len() < FEW {
         values.sort_unstable();
         return;
     }
-    let digits = (u64::BITS - most.whole().leading_zeros()).div_ceil(8) as usize;
-    let mut counts = [[0u32; 256]; 8];
-    for &value in &*values {
-        for (index, counts) in counts.iter_mut().enumerate().take(digits) {
-            counts[value.digit(index)] += 1;
-        }
-    }
     scratch.resize(values.len(), T::default());
-    for (index, places) in counts.iter_mut().enumerate().take(digits) {
-        let mut place = 0;
-        for count in &mut *places {
-            place += std::mem::replace(count, place);
-        }
-        distribute(values, scratch, places, index);
+    let bits = u64::BITS - most.whole().leading_zeros();
+    for bit in (0..bits).step_by(DIGIT as usize) {
+        distribute(values, scratch, bit);
         std::mem::swap(values, scratch);
     }
 }
 
-/// Moves each number to its digit's next place.
-fn distribute<T: Digits>(from: &[T], to: &mut [T], places: &mut [u32; 256], digit: usize) {
+/// Moves each number to where its digit wants it, behind those of the same digit before it.
+fn distribute<T: Digits>(from: &[T], to: &mut [T], bit: u32) {
+    let mut places = [0u32; DIGITS];
+    for value in from {
+        places[value.digit(bit)] += 1;
+    }
+    let mut place = 0;
+    for count in &mut places {
+        place += std::mem::replace(count, place);
+    }
     for &value in from {
-        let place = &mut places[value.digit(digit)];
+        let place = &mut places[value.digit(bit)];
         to[*place as usize] = value;
         *place += 1;
     }
