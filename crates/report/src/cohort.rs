@@ -7,7 +7,7 @@ use crate::{
     Metric,
     chunks::{Chunks, Dependence, Frames, Intervals, Second, Values},
     requests::{OF_REQUESTS, Request, Requests},
-    stats::{Pool, Spans},
+    stats::{Pool, Spans, SpansBuilder},
 };
 use record::{ChunkNs, Outcome, Read, RequestCounts, Stage, StampSource};
 
@@ -57,8 +57,8 @@ impl Cohort {
                 cohort.count(request.outcome);
             }
         }
-        for metric in OF_REQUESTS {
-            cohort.measured[metric as usize] = Measured::of_requests(requests, metric);
+        for (metric, measured) in OF_REQUESTS.into_iter().zip(of_requests(requests)) {
+            cohort.measured[metric as usize] = measured;
         }
         cohort.measured[Metric::Itl as usize].values = chunks.itl;
         cohort.measured[Metric::ClientLag as usize].values = chunks.client_lag;
@@ -125,22 +125,37 @@ impl Cohort {
     }
 }
 
-impl Measured {
-    fn of_requests(requests: &Requests, metric: Metric) -> Self {
-        let spans = || {
-            let counted = requests.all().iter().filter(|it| it.counts());
-            counted.filter_map(|it| it.span_ns(metric))
-        };
-        let values = Values {
-            spans: spans().collect(),
-            requests: spans().count(),
-        };
-        let mut dependence = Dependence::new(&values, false);
-        spans().for_each(|ns| dependence.take_one(ns));
-        Self {
-            in_time: dependence.in_time(),
-            by_request: Intervals::default(),
-            values,
+/// The metrics with one value a request, in two passes over the requests for all of them: what
+/// takes time here is to fetch millions of requests from memory.
+fn of_requests(requests: &Requests) -> [Measured; OF_REQUESTS.len()] {
+    let counted = || requests.all().iter().filter(|it| it.counts());
+    let mut builders = OF_REQUESTS.map(|_| SpansBuilder::default());
+    for request in counted() {
+        for (metric, builder) in OF_REQUESTS.into_iter().zip(&mut builders) {
+            if let Some(ns) = request.span_ns(metric) {
+                builder.push(ns);
+            }
         }
     }
+    let values = builders.map(|builder| {
+        let spans = builder.finish();
+        Values {
+            requests: spans.len(),
+            spans,
+        }
+    });
+    let mut dependences = values.each_ref().map(|it| Dependence::new(it, false));
+    for request in counted() {
+        for (metric, dependence) in OF_REQUESTS.into_iter().zip(&mut dependences) {
+            if let Some(ns) = request.span_ns(metric) {
+                dependence.take_one(ns);
+            }
+        }
+    }
+    let mut in_time = dependences.map(|it| it.in_time()).into_iter();
+    values.map(|values| Measured {
+        values,
+        in_time: in_time.next().unwrap_or_default(),
+        by_request: Intervals::default(),
+    })
 }
