@@ -136,7 +136,7 @@ fn main() {
             start.elapsed().as_secs_f64()
         );
     }
-    println!("target: {TARGET_S} s; best of three: {best:.2} s of CPU");
+    println!("best of three: {best:.2} of {TARGET_S} s of CPU");
     println!("memory at most: {:.0} MiB", peak_mib().unwrap_or(f64::NAN));
     let analysis = analyze(&sessions[0]);
     let start = Instant::now();
