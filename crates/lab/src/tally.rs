@@ -9,7 +9,9 @@ pub(crate) struct Tally {
     requests: u64,
     failed: u64,
     counted: u64,
-    /// Prompt tokens of requests whose server says how many of them it had cached, and those.
+    /// Requests whose server says how many of their prompt's tokens it had cached, the tokens of
+    /// these prompts, and those cached.
+    told: u64,
     prompt_tokens: u64,
     cached_tokens: u64,
     /// Nanoseconds.
@@ -24,6 +26,7 @@ impl Tally {
             requests: 0,
             failed: 0,
             counted: 0,
+            told: 0,
             prompt_tokens: 0,
             cached_tokens: 0,
             lag: Histogram::new_with_bounds(1, LONGEST_LAG_NS, 2)
@@ -40,6 +43,7 @@ impl Tally {
         self.failed += u64::from(row.outcome.failure().is_some());
         self.counted += u64::from(row.outcome == Outcome::Ok && row.output_tokens.is_some());
         if let (Some(prompt), Some(cached)) = (row.prompt_tokens, row.cached_tokens) {
+            self.told += 1;
             self.prompt_tokens += u64::from(prompt);
             self.cached_tokens += u64::from(cached);
         }
@@ -58,6 +62,8 @@ impl Tally {
             counted: self.counted,
             client_lag_p99_ms: lag,
             reuse_pct: share_pct(self.cached_tokens, self.prompt_tokens),
+            prompt_tokens_mean: (self.told > 0)
+                .then(|| self.prompt_tokens as f64 / self.told as f64),
             ..Seen::default()
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub cache: Option<(CacheState, Option<f64>)>,
     /// The share of prompt tokens that the server had cached, in percent; absent if it does not say.
     pub reuse_pct: Option<f64>,
+    /// The mean length of the prompts of which it says that.
+    pub prompt_tokens_mean: Option<f64>,
     /// CPU time of the client's socket thread, in percent of the time that it ran.
     pub client_cpu_pct: Option<f64>,
     /// Whether the device under test is known.
@@ -114,7 +116,7 @@ pub(crate) fn judge(plan: &Plan, seen: &Seen) -> Vec<Gate> {
         gates.push(cache_state(state, resident_pct));
     }
     if !seen.asks_again {
-        gates.push(reuse(plan, seen.reuse_pct));
+        gates.push(reuse(plan, seen));
     }
     gates.extend(kv_pool(plan, seen.kv_pool));
     gates.push(no_decision(at_least(
@@ -194,19 +196,27 @@ fn of_drive(drive: Drive) -> [Gate; 2] {
     ]
 }
 
+/// What every prompt of a server begins with, whatever is asked: the token that begins a text, and a
+/// template's first ones. Cached once, they are in every later prompt's count.
+const COMMON_HEAD_TOKENS: f64 = 8.0;
+
 /// Whether the server's prefix cache had the share of the prompts that the workload means.
-fn reuse(plan: &Plan, reuse_pct: Option<f64>) -> Gate {
+fn reuse(plan: &Plan, seen: &Seen) -> Gate {
     let declared = plan.workload.reuse_pct.get();
-    let off = reuse_pct.map(|measured| (measured - declared).abs());
+    let off = seen.reuse_pct.map(|measured| (measured - declared).abs());
     let most = plan.gates.reuse_off_pct_max.get();
+    // In a short prompt a few tokens are many percent.
+    let head = seen
+        .prompt_tokens_mean
+        .map_or(0.0, |mean| 100.0 * COMMON_HEAD_TOKENS / mean);
     or_noted(Gate {
-        measured: reuse_pct,
+        measured: seen.reuse_pct,
         ..gate(
             "prompt_reuse",
             "prompt tokens that the server had cached, %",
-            format!("within {most} of {declared}"),
+            format!("within {most}, or {COMMON_HEAD_TOKENS} tokens a prompt, of {declared}"),
             off,
-            off.is_some_and(|off| off <= most),
+            off.is_some_and(|off| off <= most.max(head)),
         )
     })
 }

@@ -16,6 +16,7 @@ fn good() -> Seen {
         same_server: Some(true),
         cache: Some((CacheState::Cold, Some(0.4))),
         reuse_pct: Some(5.0),
+        prompt_tokens_mean: Some(1000.0),
         client_cpu_pct: Some(80.0),
         device_known: true,
         kv_pool: KvPool {
@@ -174,6 +175,24 @@ fn reuse_is_held_to_what_the_workload_declares() {
         [0.0, 34.9, 35.0, 45.0, 45.1].map(passed),
         [false, false, true, true, false]
     );
+}
+
+#[test]
+fn the_tokens_that_every_prompt_begins_with_are_no_reuse() {
+    let passed = |prompt_tokens_mean, reuse_pct| {
+        let seen = Seen {
+            reuse_pct: Some(reuse_pct),
+            prompt_tokens_mean: Some(prompt_tokens_mean),
+            ..good()
+        };
+        let gates = judge(&plan(), &seen);
+        let gate = gates.into_iter().find(|it| it.name == "prompt_reuse");
+        gate.unwrap().passed
+    };
+    // One token of 16, as llama.cpp counts the one that begins a text; most of a prompt of 16.
+    assert!(passed(16.0, 6.25));
+    assert!(!passed(16.0, 60.0));
+    assert!(!passed(1000.0, 6.25));
 }
 
 #[test]
