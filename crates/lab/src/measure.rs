@@ -230,6 +230,7 @@ impl Bench<'_> {
             ticks_due,
             ticks_taken,
             same_server: ended.alive,
+            common_head_tokens: gates::common_head_tokens(self.target.load.api),
             cache: ended.cache,
             client_cpu_pct: seen::client_cpu_pct(report),
             device_known: self.device.name.is_some(),

@@ -42,6 +42,7 @@ impl Standing {
             same_server: beside.same_server,
             cache: beside.cache,
             device_known: beside.device_known,
+            common_head_tokens: beside.common_head_tokens,
             ..counted
         };
         let gates = gates::judge(plan, &seen).into_iter();

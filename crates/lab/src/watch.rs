@@ -1,6 +1,12 @@
 //! While a run runs: what is told of it, and what ends it early.
 
-use crate::{Moment, gates::Seen, phase, standing::Standing, target::ReadyTarget};
+use crate::{
+    Moment,
+    gates::{Seen, common_head_tokens},
+    phase,
+    standing::Standing,
+    target::ReadyTarget,
+};
 use load::{Live, Phase, Stop};
 use nix::sys::statvfs::statvfs;
 use plan::{CacheState, Plan};
@@ -110,6 +116,7 @@ impl Watch<'_> {
             same_server: self.target.is_alive(self.roots),
             cache: self.cache,
             device_known: self.device_known,
+            common_head_tokens: common_head_tokens(self.target.load.api),
             ..Seen::default()
         };
         Moment {

@@ -7,6 +7,7 @@ mod host;
 
 use crate::model_cache::{COLD_PCT_MAX, WARM_PCT_MIN};
 pub(crate) use host::{Drive, DriveFacts, HostSeen};
+use load::Api;
 use plan::{CacheState, Experiment, Plan};
 use record::{Effect, Gate};
 
@@ -35,6 +36,8 @@ pub(crate) struct Seen {
     pub reuse_pct: Option<f64>,
     /// The mean length of the prompts of which it says that.
     pub prompt_tokens_mean: Option<f64>,
+    /// So many tokens every prompt may begin with.
+    pub common_head_tokens: u32,
     /// CPU time of the client's socket thread, in percent of the time that it ran.
     pub client_cpu_pct: Option<f64>,
     /// Whether the device under test is known.
@@ -196,9 +199,15 @@ fn of_drive(drive: Drive) -> [Gate; 2] {
     ]
 }
 
-/// What every prompt of a server begins with, whatever is asked: the token that begins a text, and a
-/// template's first ones. Cached once, they are in every later prompt's count.
-const COMMON_HEAD_TOKENS: f64 = 8.0;
+/// So many tokens every prompt of a server may begin with, whatever is asked; cached once, they are in
+/// every later prompt's count. Of a plain text, the token that begins it and a few words. Of a chat, the
+/// template's own (SmolLM2: 26; gpt-oss, whose template names date and effort: some 70).
+pub(crate) fn common_head_tokens(api: Api) -> u32 {
+    match api {
+        Api::Chat => 128,
+        _ => 8,
+    }
+}
 
 /// Whether the server's prefix cache had the share of the prompts that the workload means.
 fn reuse(plan: &Plan, seen: &Seen) -> Gate {
@@ -206,15 +215,18 @@ fn reuse(plan: &Plan, seen: &Seen) -> Gate {
     let off = seen.reuse_pct.map(|measured| (measured - declared).abs());
     let most = plan.gates.reuse_off_pct_max.get();
     // In a short prompt a few tokens are many percent.
-    let head = seen
-        .prompt_tokens_mean
-        .map_or(0.0, |mean| 100.0 * COMMON_HEAD_TOKENS / mean);
+    let head = seen.prompt_tokens_mean.map_or(0.0, |mean| {
+        100.0 * f64::from(seen.common_head_tokens) / mean
+    });
     or_noted(Gate {
         measured: seen.reuse_pct,
         ..gate(
             "prompt_reuse",
             "prompt tokens that the server had cached, %",
-            format!("within {most}, or {COMMON_HEAD_TOKENS} tokens a prompt, of {declared}"),
+            format!(
+                "within {most}, or {} tokens a prompt, of {declared}",
+                seen.common_head_tokens
+            ),
             off,
             off.is_some_and(|off| off <= most.max(head)),
         )

@@ -17,6 +17,7 @@ fn good() -> Seen {
         cache: Some((CacheState::Cold, Some(0.4))),
         reuse_pct: Some(5.0),
         prompt_tokens_mean: Some(1000.0),
+        common_head_tokens: common_head_tokens(Api::Completions),
         client_cpu_pct: Some(80.0),
         device_known: true,
         kv_pool: KvPool {
