@@ -121,18 +121,8 @@ impl<'a> Interval<'a> {
 }
 
 fn total(seen: &Seen) -> Option<CpuTimes> {
-    let fields = [
-        Host::CpuUsrMs,
-        Host::CpuNiceMs,
-        Host::CpuSysMs,
-        Host::CpuIowaitMs,
-        Host::CpuIrqMs,
-        Host::CpuSoftMs,
-        Host::CpuStealMs,
-        Host::CpuIdleMs,
-    ];
     let mut times = [0; 8];
-    for (time, field) in times.iter_mut().zip(fields) {
+    for (time, field) in times.iter_mut().zip(CpuTimes::OF_HOST) {
         *time = seen.number(&Column::Host(field))? as u64;
     }
     Some(CpuTimes::from_fields(times))

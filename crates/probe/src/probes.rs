@@ -14,7 +14,8 @@ use crate::{
 };
 use clock::MonoNs;
 use record::{
-    Cache, Column, CoreRow, Device, DeviceUnderTest, Gpu, Host, Server, TelemetryRow, Value,
+    Cache, Column, CoreRow, CpuTimes, Device, DeviceUnderTest, Gpu, Host, Server, TelemetryRow,
+    Value,
 };
 use std::io;
 
@@ -245,17 +246,7 @@ fn fill<const N: usize>(host: &mut [Value], values: [(Host, Option<u64>); N]) {
 }
 
 fn fill_cpu(host: &mut [Value], times: [u64; 8]) {
-    const FIELDS: [Host; 8] = [
-        Host::CpuUsrMs,
-        Host::CpuNiceMs,
-        Host::CpuSysMs,
-        Host::CpuIowaitMs,
-        Host::CpuIrqMs,
-        Host::CpuSoftMs,
-        Host::CpuStealMs,
-        Host::CpuIdleMs,
-    ];
-    for (field, time) in FIELDS.into_iter().zip(times) {
+    for (field, time) in CpuTimes::OF_HOST.into_iter().zip(times) {
         host[field as usize] = time.into();
     }
 }

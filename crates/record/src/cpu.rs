@@ -1,7 +1,7 @@
 //! `cpu.csv`: the CPU times of every core at every tick.
 
 use crate::{
-    Read, RecordError,
+    Host, Read, RecordError,
     table::{Fields, Reader},
 };
 use clock::SessionNs;
@@ -29,6 +29,19 @@ pub struct CpuTimes {
 }
 
 impl CpuTimes {
+    /// The same times of all cores together, as columns of `telemetry.csv`, in the order of
+    /// [`fields`](Self::fields).
+    pub const OF_HOST: [Host; 8] = [
+        Host::CpuUsrMs,
+        Host::CpuNiceMs,
+        Host::CpuSysMs,
+        Host::CpuIowaitMs,
+        Host::CpuIrqMs,
+        Host::CpuSoftMs,
+        Host::CpuStealMs,
+        Host::CpuIdleMs,
+    ];
+
     /// The times in the order of the file's columns.
     pub fn fields(&self) -> [u64; 8] {
         [

@@ -2,12 +2,13 @@
 
 use crate::{
     HostMeans, Moved, Note, SmartDelta, Stalls, Steady,
+    at_once::at_once,
     chunks::Chunks,
     cohort::Cohort,
     requests::{Request, Requests},
     stalls::{Fences, Gathering},
     strip::Strip,
-    timeline::{Bins, CpuTimeline},
+    timeline::{Bins, CpuTimeline, RunTimeline},
 };
 use clock::SessionNs;
 use record::{
@@ -84,7 +85,10 @@ pub(crate) struct Evidence {
     pub(crate) notes: Vec<Note>,
 }
 
-/// Reads every run, one after the other: no more than one run's rows are held at once.
+/// So many runs are read at once at most: the rows of each are held until it is reduced.
+const AT_ONCE: usize = 4;
+
+/// Reads every run, several at once where there are cores for it.
 pub(crate) fn gather(session: &Session) -> Evidence {
     let mut notes = Vec::new();
     let dirs: Vec<RunDir> = session.run_dirs().collect();
@@ -93,24 +97,34 @@ pub(crate) fn gather(session: &Session) -> Evidence {
         .zip(&session.manifest.runs)
         .map(|(dir, id)| manifest(session, dir, id, &mut notes))
         .collect();
-    let mut timeline =
-        span(&manifests).map(|(start, end)| CpuTimeline::new(Bins::covering(start, end)));
+    let bins = span(&manifests).map(|(start, end)| Bins::covering(start, end));
     let device = &session.manifest.device;
     let device = device.name.as_deref().or(device.partition.as_deref());
-    let runs = dirs
+    let jobs: Vec<_> = dirs
         .iter()
         .zip(&session.manifest.runs)
         .zip(&manifests)
-        .map(|((dir, id), manifest)| {
-            let is_alone = manifest.as_ref().is_some_and(|it| is_alone(it, &manifests));
-            let mut reader = Reader {
-                session,
-                id,
-                notes: &mut notes,
-            };
-            reader.run(dir, manifest.clone(), is_alone, device, timeline.as_mut())
-        })
         .collect();
+    let gathered = at_once(AT_ONCE, &jobs, |((dir, id), manifest)| {
+        let reader = Reader {
+            session,
+            id,
+            device,
+            is_alone: manifest.as_ref().is_some_and(|it| is_alone(it, &manifests)),
+            timeline: bins.map(RunTimeline::new),
+            notes: Vec::new(),
+        };
+        reader.run(dir, manifest.as_ref())
+    });
+    let mut timeline = bins.map(CpuTimeline::new);
+    let mut runs = Vec::with_capacity(gathered.len());
+    for run in gathered {
+        if let (Some(all), Some(part)) = (&mut timeline, run.timeline) {
+            all.add(part);
+        }
+        notes.extend(run.notes);
+        runs.push(run.evidence);
+    }
     Evidence {
         runs,
         timeline,
@@ -163,31 +177,36 @@ fn span(manifests: &[Option<RunManifest>]) -> Option<(SessionNs, SessionNs)> {
     Some((start, end))
 }
 
-/// What a run's chunks are laid beside.
-struct Beside<'a> {
-    telemetry: Option<&'a Telemetry>,
-    device: Option<&'a str>,
-    /// Whether it is the only run of its cell.
-    is_alone: bool,
+/// What one run's files gave.
+struct Gathered {
+    evidence: RunEvidence,
+    timeline: Option<RunTimeline>,
+    notes: Vec<Note>,
 }
 
 /// Reads one run's files.
 struct Reader<'a> {
     session: &'a Session,
     id: &'a RunId,
-    notes: &'a mut Vec<Note>,
+    device: Option<&'a str>,
+    /// Whether it is the only run of its cell.
+    is_alone: bool,
+    timeline: Option<RunTimeline>,
+    notes: Vec<Note>,
 }
 
 impl Reader<'_> {
-    fn run(
-        &mut self,
-        dir: &RunDir,
-        manifest: Option<RunManifest>,
-        is_alone: bool,
-        device: Option<&str>,
-        timeline: Option<&mut CpuTimeline>,
-    ) -> RunEvidence {
-        let mut evidence = RunEvidence::empty(self.id, manifest);
+    fn run(mut self, dir: &RunDir, manifest: Option<&RunManifest>) -> Gathered {
+        Gathered {
+            evidence: self.evidence(dir, manifest),
+            timeline: self.timeline,
+            notes: self.notes,
+        }
+    }
+
+    fn evidence(&mut self, dir: &RunDir, manifest: Option<&RunManifest>) -> RunEvidence {
+        let device = self.device;
+        let mut evidence = RunEvidence::empty(self.id, manifest.cloned());
         let Some(stages) = evidence
             .manifest
             .as_ref()
@@ -215,12 +234,7 @@ impl Reader<'_> {
             evidence.moved.add_tiers(&rows);
         }
         if let Some(requests) = &mut requests {
-            let beside = Beside {
-                telemetry: telemetry.as_ref(),
-                device,
-                is_alone,
-            };
-            let (cohort, stalls) = self.cohort(dir, requests, &beside);
+            let (cohort, stalls) = self.cohort(dir, requests, telemetry.as_ref());
             evidence.cohort = Some(cohort);
             evidence.stalls = Some(stalls);
             evidence.steady = self.steady(requests.all());
@@ -233,9 +247,7 @@ impl Reader<'_> {
             let requests = requests.as_ref().map_or(&[][..], Requests::all);
             evidence.strip = Some(Strip::of(telemetry, device, requests));
         }
-        if let Some(timeline) = timeline {
-            self.cpu(dir, telemetry.as_ref(), timeline);
-        }
+        self.cpu(dir, telemetry.as_ref());
         evidence
     }
 
@@ -243,7 +255,7 @@ impl Reader<'_> {
         &mut self,
         dir: &RunDir,
         requests: &mut Requests,
-        beside: &Beside,
+        telemetry: Option<&Telemetry>,
     ) -> (Cohort, Stalls) {
         let without = "has no arrival times of chunks, so no itl, client lag or tokens per second";
         let chunks = self.whole(Chunks::read(requests, dir), without);
@@ -253,14 +265,14 @@ impl Reader<'_> {
         let mut cohort = Cohort::new(requests, chunks);
         let mut stalls = Gathering::new(
             Fences::of(&cohort),
-            beside.telemetry,
-            beside.device,
+            telemetry,
+            self.device,
             requests.measure(),
         );
         requests.all().iter().for_each(|it| stalls.first_token(it));
         if has_chunks {
             let take = |request: &Request, chunks: &[ChunkNs]| stalls.gaps(request, chunks);
-            let read = cohort.read_again(requests, dir, beside.is_alone, take);
+            let read = cohort.read_again(requests, dir, self.is_alone, take);
             // What is torn has been said.
             self.sound(
                 read,
@@ -270,15 +282,18 @@ impl Reader<'_> {
         (cohort, stalls.finish())
     }
 
-    fn cpu(&mut self, dir: &RunDir, telemetry: Option<&Telemetry>, timeline: &mut CpuTimeline) {
+    fn cpu(&mut self, dir: &RunDir, telemetry: Option<&Telemetry>) {
+        let Some(mut timeline) = self.timeline.take() else {
+            return;
+        };
         if let Some(telemetry) = telemetry {
             timeline.add_total(telemetry);
         }
-        let mut cores = timeline.cores();
-        let read = dir.visit_cores(|row| cores.push(&row));
-        if self.whole(read, "has no per-core CPU times").is_some() {
-            timeline.add_cores(cores);
+        let read = dir.visit_cores(|row| timeline.push(&row));
+        if self.whole(read, "has no per-core CPU times").is_none() {
+            timeline.forget_cores();
         }
+        self.timeline = Some(timeline);
     }
 
     fn requests(&mut self, dir: &RunDir, measure: &Interval) -> Option<Requests> {

@@ -16,6 +16,7 @@
 
 mod analysis;
 mod arms;
+mod at_once;
 mod cause;
 mod cell;
 mod chunks;

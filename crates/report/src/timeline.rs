@@ -1,7 +1,7 @@
 //! CPU time over session time, in bins that all runs share.
 
 use clock::SessionNs;
-use record::{Column, CoreRow, CpuTimes, Host, Telemetry};
+use record::{Column, CoreRow, CpuTimes, Telemetry};
 use std::{collections::BTreeMap, ops::Range};
 
 /// At most so many bins: about three pixels each in a figure.
@@ -103,19 +103,76 @@ impl CpuTimeline {
         }
     }
 
-    /// Adds a run's ticks of all cores together.
+    /// Adds what was spent in a run.
+    pub(crate) fn add(&mut self, run: RunTimeline) {
+        add_bins(&mut self.total, &run.total);
+        for core in run.cores {
+            let bins = self.cores.entry(core.number);
+            let bins = bins.or_insert_with(|| vec![Spent::default(); self.bins.count]);
+            add_bins(bins, &core.spent);
+        }
+    }
+
+    /// The shares of all cores' time, a value a bin.
+    pub(crate) fn shares(&self) -> Vec<Option<CpuShares>> {
+        self.total.iter().map(shares).collect()
+    }
+
+    /// Each core's number and its share of iowait in percent, a value a bin.
+    pub(crate) fn iowait_by_core(&self) -> Vec<(u32, Vec<Option<f64>>)> {
+        let iowait = |bins: &Vec<Spent>| {
+            let shares = bins.iter().map(|spent| Some(shares(spent)?.iowait));
+            shares.collect()
+        };
+        self.cores
+            .iter()
+            .map(|(&core, bins)| (core, iowait(bins)))
+            .collect()
+    }
+}
+
+fn add_bins(all: &mut [Spent], part: &[Spent]) {
+    for (all, part) in all.iter_mut().zip(part) {
+        for (all, part) in all.iter_mut().zip(part) {
+            *all += part;
+        }
+    }
+}
+
+/// What the CPU did in one run.
+#[derive(Debug)]
+pub(crate) struct RunTimeline {
+    bins: Bins,
+    total: Vec<Spent>,
+    cores: Vec<CoreTimeline>,
+    /// Which core's row probably comes next: they come in the same order at every tick.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct CoreTimeline {
+    number: u32,
+    since: SessionNs,
+    then: CpuTimes,
+    /// The bin of the last step, which the next one will probably lie in too.
+    within: Range<SessionNs>,
+    bin: usize,
+    spent: Vec<Spent>,
+}
+
+impl RunTimeline {
+    pub(crate) fn new(bins: Bins) -> Self {
+        Self {
+            bins,
+            total: vec![Spent::default(); bins.count],
+            cores: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// Adds the ticks of all cores together.
     pub(crate) fn add_total(&mut self, telemetry: &Telemetry) {
-        const FIELDS: [Host; 8] = [
-            Host::CpuUsrMs,
-            Host::CpuNiceMs,
-            Host::CpuSysMs,
-            Host::CpuIowaitMs,
-            Host::CpuIrqMs,
-            Host::CpuSoftMs,
-            Host::CpuStealMs,
-            Host::CpuIdleMs,
-        ];
-        let series = FIELDS.map(|field| telemetry.series(&Column::Host(field)));
+        let series = CpuTimes::OF_HOST.map(|field| telemetry.series(&Column::Host(field)));
         if series.iter().any(Option::is_none) {
             return;
         }
@@ -138,68 +195,12 @@ impl CpuTimeline {
         }
     }
 
-    /// To add a run's ticks of each core to.
-    pub(crate) fn cores(&self) -> CoresTimeline {
-        CoresTimeline {
-            bins: self.bins,
-            cores: Vec::new(),
-            next: 0,
-        }
+    /// Leaves out the cores, whose file was not sound to its end.
+    pub(crate) fn forget_cores(&mut self) {
+        self.cores.clear();
     }
 
-    /// Adds the ticks of each core of a run that was read to its end.
-    pub(crate) fn add_cores(&mut self, run: CoresTimeline) {
-        for core in run.cores {
-            let bins = self.cores.entry(core.number);
-            let bins = bins.or_insert_with(|| vec![Spent::default(); self.bins.count]);
-            for (all, part) in bins.iter_mut().zip(&core.spent) {
-                for (all, part) in all.iter_mut().zip(part) {
-                    *all += part;
-                }
-            }
-        }
-    }
-
-    /// The shares of all cores' time, a value a bin.
-    pub(crate) fn shares(&self) -> Vec<Option<CpuShares>> {
-        self.total.iter().map(shares).collect()
-    }
-
-    /// Each core's number and its share of iowait in percent, a value a bin.
-    pub(crate) fn iowait_by_core(&self) -> Vec<(u32, Vec<Option<f64>>)> {
-        let iowait = |bins: &Vec<Spent>| {
-            let shares = bins.iter().map(|spent| Some(shares(spent)?.iowait));
-            shares.collect()
-        };
-        self.cores
-            .iter()
-            .map(|(&core, bins)| (core, iowait(bins)))
-            .collect()
-    }
-}
-
-/// What each core did in one run.
-#[derive(Debug)]
-pub(crate) struct CoresTimeline {
-    bins: Bins,
-    cores: Vec<CoreTimeline>,
-    /// Which core's row probably comes next: they come in the same order at every tick.
-    next: usize,
-}
-
-#[derive(Debug)]
-struct CoreTimeline {
-    number: u32,
-    since: SessionNs,
-    then: CpuTimes,
-    /// The bin of the last step, which the next one will probably lie in too.
-    within: Range<SessionNs>,
-    bin: usize,
-    spent: Vec<Spent>,
-}
-
-impl CoresTimeline {
-    /// Adds the next row.
+    /// Adds the next row of a core.
     pub(crate) fn push(&mut self, row: &CoreRow) {
         let expected = self.cores.get(self.next);
         if expected.is_none_or(|core| core.number != row.core) {

@@ -129,17 +129,6 @@ fn say_telemetry(run: &str, telemetry: &Telemetry, has_mpstat: bool, notes: &mut
 const MEMORY_MS: u64 = 1000;
 const ROW_MS: u64 = 2000;
 
-const TIMES: [Host; 8] = [
-    Host::CpuUsrMs,
-    Host::CpuNiceMs,
-    Host::CpuSysMs,
-    Host::CpuIowaitMs,
-    Host::CpuIrqMs,
-    Host::CpuSoftMs,
-    Host::CpuStealMs,
-    Host::CpuIdleMs,
-];
-
 /// What one moment adds to the files.
 #[derive(Default)]
 struct Moment {
@@ -168,7 +157,7 @@ pub(crate) fn write(
     if moments.is_empty() {
         return Ok(());
     }
-    let mut columns: Vec<Column> = TIMES.map(Column::Host).to_vec();
+    let mut columns: Vec<Column> = CpuTimes::OF_HOST.map(Column::Host).to_vec();
     columns.push(Column::Host(Host::MemAvailableBytes));
     columns.push(Column::Host(Host::MemCachedBytes));
     if let Some(device) = device {
@@ -194,7 +183,7 @@ pub(crate) fn write(
 fn values(moment: &Moment, has_device: bool) -> Vec<Value> {
     let mut values: Vec<Value> = match moment.times {
         Some(times) => times.fields().map(Value::Int).to_vec(),
-        None => vec![Value::Absent; TIMES.len()],
+        None => vec![Value::Absent; CpuTimes::OF_HOST.len()],
     };
     values.extend(moment.memory.map(Value::from));
     if has_device {

@@ -1,5 +1,5 @@
 use super::*;
-use record::{SessionDir, SmartSource, TelemetryRow, TelemetryWriter, Value};
+use record::{SessionDir, TelemetryRow, TelemetryWriter, Value};
 use std::fs;
 
 const DISK: &str = "nvme0n1";
@@ -51,24 +51,9 @@ fn all(values: [f64; 8]) -> Vec<Option<f64>> {
 
 fn log(minutes: u32, transitions: Option<[u32; 2]>) -> SmartLog {
     SmartLog {
-        source: SmartSource::AdminCommand,
-        critical_warning: 0,
-        temp_kelvin: 323,
-        available_spare_pct: 100,
-        used_pct: 0,
-        data_units_read: 0,
-        data_units_written: 0,
-        host_reads: 0,
-        host_writes: 0,
-        busy_minutes: 0,
-        power_cycles: 0,
-        power_on_hours: 0,
-        unsafe_shutdowns: 0,
-        media_errors: 0,
         warning_temp_minutes: minutes,
-        critical_temp_minutes: 0,
         thermal_transitions: transitions,
-        thermal_seconds: None,
+        ..probe::nvme::parse_log(&[0; 512])
     }
 }
 

@@ -205,7 +205,7 @@ fn of_drive(drive: Drive) -> [Gate; 2] {
 pub(crate) fn common_head_tokens(api: Api) -> u32 {
     match api {
         Api::Chat => 128,
-        _ => 8,
+        Api::Completions | Api::Triton => 8,
     }
 }
 

@@ -244,7 +244,6 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use record::SmartSource;
 
     fn wanted() -> Precondition {
         serde_json::from_str(r#"{"size_mib": 1000, "limit": "90s"}"#).unwrap()
@@ -252,24 +251,9 @@ mod tests {
 
     fn worn(change: impl FnOnce(&mut SmartLog)) -> Wear {
         let mut log = SmartLog {
-            source: SmartSource::AdminCommand,
-            critical_warning: 0,
-            temp_kelvin: 323,
             available_spare_pct: 20,
             used_pct: 80,
-            data_units_read: 0,
-            data_units_written: 0,
-            host_reads: 0,
-            host_writes: 0,
-            busy_minutes: 0,
-            power_cycles: 0,
-            power_on_hours: 0,
-            unsafe_shutdowns: 0,
-            media_errors: 0,
-            warning_temp_minutes: 0,
-            critical_temp_minutes: 0,
-            thermal_transitions: None,
-            thermal_seconds: None,
+            ..probe::nvme::parse_log(&[0; 512])
         };
         change(&mut log);
         Wear::Known(Box::new(log))

@@ -7,6 +7,9 @@ enum Spacing {
     Log,
 }
 
+/// Labels of ticks above each other that are closer than this look crowded.
+const LABEL_PX: f64 = 15.0;
+
 /// An axis: a range of values on a range of pixels, and its ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scale {
@@ -45,7 +48,8 @@ impl Scale {
         }
     }
 
-    /// Logarithmic, between round values around the given positive ones.
+    /// Logarithmic and vertical, between round values around the given positive ones; ticks at as
+    /// many of them as have room for their labels.
     pub(super) fn log(range: [f64; 2], pixels: [f64; 2]) -> Self {
         let around = |value: f64, up: bool| {
             let decade = 10f64.powf(value.log10().floor());
@@ -58,12 +62,15 @@ impl Scale {
             found.unwrap_or(value)
         };
         let (from, to) = (around(range[0], false), around(range[1], true));
-        let factors: &[f64] = if to / from > 1000.0 {
-            &[1.0]
-        } else {
+        let decade_px = (pixels[1] - pixels[0]).abs() / (to / from).log10();
+        let factors: &[f64] = if decade_px * 2f64.log10() >= LABEL_PX {
             &[1.0, 2.0, 5.0]
+        } else {
+            &[1.0]
         };
+        let every = (LABEL_PX / decade_px).ceil().max(1.0) as usize;
         let decades = from.log10().floor() as i32..=to.log10().ceil() as i32;
+        let decades = decades.step_by(every);
         let ticks = decades
             .flat_map(|exponent| factors.iter().map(move |f| f * 10f64.powi(exponent)))
             .filter(|tick| (from * 0.999..=to * 1.001).contains(tick))
@@ -133,13 +140,21 @@ mod tests {
 
     #[test]
     fn a_log_axis_has_ticks_within() {
-        let scale = Scale::log([130.0, 8200.0], [100.0, 0.0]);
+        let scale = Scale::log([130.0, 8200.0], [200.0, 0.0]);
         assert_eq!(
             scale.ticks,
             [100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0]
         );
-        assert_eq!((scale.at(100.0), scale.at(10_000.0)), (100.0, 0.0));
-        assert!((scale.at(1000.0) - 50.0).abs() < 1e-9);
+        assert_eq!((scale.at(100.0), scale.at(10_000.0)), (200.0, 0.0));
+        assert!((scale.at(1000.0) - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_log_axis_has_no_more_ticks_than_there_is_room_for() {
+        let ticks = |height| Scale::log([1.1, 900.0], [height, 0.0]).ticks;
+        assert_eq!(ticks(160.0).len(), 10);
+        assert_eq!(ticks(100.0), [1.0, 10.0, 100.0, 1000.0]);
+        assert_eq!(ticks(30.0), [1.0, 100.0]);
     }
 
     #[test]

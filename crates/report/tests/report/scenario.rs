@@ -495,18 +495,8 @@ impl Run<'_> {
     }
 
     fn telemetry(&mut self, dir: &RunDir, cpu: &mut CpuClock) {
-        const TIMES: [Host; 8] = [
-            Host::CpuUsrMs,
-            Host::CpuNiceMs,
-            Host::CpuSysMs,
-            Host::CpuIowaitMs,
-            Host::CpuIrqMs,
-            Host::CpuSoftMs,
-            Host::CpuStealMs,
-            Host::CpuIdleMs,
-        ];
         let device = |field| Column::Device("nvme0n1".to_owned(), field);
-        let columns: Vec<Column> = TIMES
+        let columns: Vec<Column> = CpuTimes::OF_HOST
             .map(Column::Host)
             .into_iter()
             .chain([
