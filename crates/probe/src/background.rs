@@ -28,6 +28,9 @@ pub(crate) struct Section {
 pub(crate) trait Fill {
     /// Fills `values`, which are absent before.
     fn fill(&mut self, values: &mut [Value]);
+
+    /// Asks for a reading now, whenever the next one is due.
+    fn hasten(&self);
 }
 
 /// A thread that measures a `T` again and again.
@@ -39,6 +42,8 @@ pub(crate) struct Background<T> {
 
 struct Shared<T> {
     stop: AtomicBool,
+    /// Whether the next reading is wanted at once.
+    now: AtomicBool,
     fresh: Mutex<Option<T>>,
 }
 
@@ -53,6 +58,7 @@ impl<T: Copy + Send + 'static> Background<T> {
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
+            now: AtomicBool::new(false),
             fresh: Mutex::new(None),
         });
         let own = Arc::clone(&shared);
@@ -80,7 +86,7 @@ impl<T> Shared<T> {
                 *fresh = Some(reading);
             }
             due = (due + interval).max(Instant::now());
-            while !self.stop.load(Ordering::Relaxed) {
+            while !self.stop.load(Ordering::Relaxed) && !self.now.swap(false, Ordering::Relaxed) {
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     break;
@@ -103,6 +109,11 @@ impl<T: Copy> Fill for Background<T> {
         if let Some(reading) = fresh {
             (self.lay)(&reading, values);
         }
+    }
+
+    fn hasten(&self) {
+        self.shared.now.store(true, Ordering::Relaxed);
+        self.thread.unpark();
     }
 }
 
@@ -154,6 +165,16 @@ mod tests {
         let begin = || None::<fn() -> u64>;
         let mut background = Background::start("test", Duration::ZERO, begin, lay).unwrap();
         assert_eq!(filled(&mut background), Value::Absent);
+    }
+
+    #[test]
+    fn a_reading_can_be_had_before_it_is_due() {
+        let (done, measured) = mpsc::channel();
+        let begin = move || Some(move || done.send(()).map_or(0, |()| 1));
+        let background = Background::start("test", Duration::from_secs(600), begin, lay).unwrap();
+        measured.recv().unwrap();
+        background.hasten();
+        measured.recv_timeout(Duration::from_secs(10)).unwrap();
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Sampler {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends sampling after the tick in hand, waits until the sink has had every tick, drops it,
+    /// Ends sampling after the tick in hand and what is due within the next [`LAST`], in which
+    /// sensors that are read once a second are read once more; waits until the sink has had every tick, drops it,
     /// and says how it went.
     pub fn stop(mut self) -> Sampled {
         let thread = self.thread.take();
@@ -116,6 +117,10 @@ impl Drop for Sampler {
         }
     }
 }
+
+/// How long sampling goes on after its end was asked for. Some sensors are read once a second, and
+/// what they would have counted since would be lost.
+const LAST: Duration = Duration::from_millis(150);
 
 /// The sampler's state on its thread.
 struct Ticker {
@@ -149,15 +154,32 @@ impl Ticker {
         let schedule = Schedule::new(MonoNs::now(), self.interval);
         let mut tick = 0;
         while sleep_until(schedule.due(tick), &shared.stop) {
-            let late_us = self.take(tick, schedule.due(tick), shared);
-            // A tick that the sink never gets is a missed one.
-            if handover.give(&mut self.tick) {
-                self.late_us.saturating_record(late_us.max(1));
-            }
-            tick = schedule.after(tick, MonoNs::now());
+            tick = self.step(tick, &schedule, shared, &handover);
+        }
+        self.probes.hasten();
+        let end = MonoNs::now().plus(LAST);
+        while schedule.due(tick) <= end {
+            sleep_until(schedule.due(tick), &AtomicBool::new(false));
+            tick = self.step(tick, &schedule, shared, &handover);
         }
         handover.end();
         self.sampled(tick, urgency)
+    }
+
+    /// Takes a tick and hands it over; gives the next one.
+    fn step(
+        &mut self,
+        tick: u64,
+        schedule: &Schedule,
+        shared: &Shared,
+        handover: &Handover,
+    ) -> u64 {
+        let late_us = self.take(tick, schedule.due(tick), shared);
+        // A tick that the sink never gets is a missed one.
+        if handover.give(&mut self.tick) {
+            self.late_us.saturating_record(late_us.max(1));
+        }
+        schedule.after(tick, MonoNs::now())
     }
 
     /// Reads everything; gives how late it began.

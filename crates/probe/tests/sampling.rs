@@ -143,6 +143,29 @@ fn a_slow_sampler_stops_soon() {
 }
 
 #[test]
+fn a_sensor_that_is_read_once_a_second_is_read_once_more_at_the_end() {
+    let roots = Roots::default();
+    let server = Waiting::start();
+    let root = server::by_pid(&roots, server.0.id()).unwrap();
+    let probes = this_host().with_server(&roots, root);
+    let threads = Column::Server(Server::ThreadsCount);
+    let threads = probes.columns().iter().position(|it| *it == threads);
+    let threads = threads.unwrap();
+    let clock = SessionClock::start();
+    let (send, received) = mpsc::channel();
+    let sampler = Sampler::start(probes, interval(50), clock, move |row, _| {
+        if row.values[threads] != Value::Absent {
+            let _ = send.send(row.t);
+        }
+    })
+    .unwrap();
+    received.recv_timeout(Duration::from_secs(10)).unwrap();
+    let asked = clock.now();
+    sampler.stop();
+    assert!(received.iter().any(|read| read > asked));
+}
+
+#[test]
 fn dropping_ends_the_thread_and_the_sink() {
     let ticks = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&ticks);
