@@ -2,7 +2,7 @@
 
 use crate::{
     Analysis, Cell, Metric, RunAnalysis,
-    figure::{percent, plain},
+    figure::{change, plain},
     stats::{PairedRatio, Percentile, UnpairedRatio, paired_ratio, unpaired_ratio},
     verdict,
 };
@@ -198,7 +198,7 @@ impl Comparison {
                 text,
                 "  all cells, {:<9} {}",
                 verdict::name(it.metric, it.percentile),
-                change(
+                estimate(
                     it.change.ratio,
                     it.change.interval,
                     it.change.pairs,
@@ -217,7 +217,7 @@ impl Comparison {
                 verdict::name(it.metric, it.percentile),
                 plain(it.values_ms[0]),
                 plain(it.values_ms[1]),
-                change(
+                estimate(
                     it.change.ratio,
                     it.change.interval,
                     runs_a.min(runs_b),
@@ -243,8 +243,7 @@ impl Comparison {
     }
 }
 
-fn change(ratio: f64, interval: Option<[f64; 2]>, n: usize, of: &str) -> String {
-    let pct = |ratio: f64| percent((ratio - 1.0) * 100.0);
+fn estimate(ratio: f64, interval: Option<[f64; 2]>, n: usize, of: &str) -> String {
     match interval {
         Some([low, high]) => {
             let clear = if low > 1.0 || high < 1.0 {
@@ -254,11 +253,11 @@ fn change(ratio: f64, interval: Option<[f64; 2]>, n: usize, of: &str) -> String 
             };
             format!(
                 "{} (95 % {} to {}, {n} {of}{clear})",
-                pct(ratio),
-                pct(low),
-                pct(high)
+                change(ratio),
+                change(low),
+                change(high)
             )
         }
-        None => format!("{} ({n} {of}: no interval)", pct(ratio)),
+        None => format!("{} ({n} {of}: no interval)", change(ratio)),
     }
 }

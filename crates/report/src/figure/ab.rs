@@ -4,7 +4,7 @@ use super::{
     Figure, NOTHING_TO_SHOW, NotDrawn,
     frame::{CAP, Head, TICK, y_axis},
     label::spread_column,
-    numbers::{percent, sum_up},
+    numbers::{change, percent, sum_up},
     scale::Scale,
     scatter::error_bar,
     scene::{Anchor, Rect, Scene, Style, at, stroke},
@@ -118,20 +118,23 @@ fn panels(effects: &[ArmEffect]) -> Vec<Panel<'_>> {
         .collect()
 }
 
-fn change(ratio: f64) -> f64 {
+fn change_pct(ratio: f64) -> f64 {
     (ratio - 1.0) * 100.0
 }
 
 fn draw_panel(scene: &mut Scene, panel: &Panel, users: &[Option<u32>], arms: &[&str], plot: &Rect) {
     let ends = panel.effects.iter().flat_map(|it| {
         let [low, high] = it.effect.interval.unwrap_or([it.effect.ratio; 2]);
-        [change(low), change(high)]
+        [change_pct(low), change_pct(high)]
     });
     let (least, most) = ends.fold((0.0, 0.0), |(a, b), end| {
         (f64::min(a, end), f64::max(b, end))
     });
     // An interval of a few pairs may reach far: what the points do must stay readable.
-    let points = panel.effects.iter().map(|it| change(it.effect.ratio).abs());
+    let points = panel
+        .effects
+        .iter()
+        .map(|it| change_pct(it.effect.ratio).abs());
     let reach = points.fold(1.0, f64::max) * 4.0;
     let margin = 0.06 * (most - least).min(2.0 * reach).max(1.0);
     let range = [least.max(-reach) - margin, most.min(reach) + margin];
@@ -165,7 +168,7 @@ fn draw_panel(scene: &mut Scene, panel: &Panel, users: &[Option<u32>], arms: &[&
                 .find(|it| it.arm == *arm && it.users == *users)
         });
         if let Some(last) = last {
-            names.push((arm_index, y.at(change(last.effect.ratio))));
+            names.push((arm_index, y.at(change_pct(last.effect.ratio))));
         }
     }
     name_arms(scene, arms, &names, plot);
@@ -179,14 +182,10 @@ fn draw_effect(
     ink: Ink,
     range: [f64; 2],
 ) {
-    let clamp = |ratio: f64| y.at(change(ratio).clamp(range[0], range[1]));
+    let clamp = |ratio: f64| y.at(change_pct(ratio).clamp(range[0], range[1]));
     let interval = effect.effect.interval;
     let said = interval.map_or(String::new(), |[low, high]| {
-        format!(
-            " (95 % {} to {})",
-            percent(change(low)),
-            percent(change(high))
-        )
+        format!(" (95 % {} to {})", change(low), change(high))
     });
     let users = effect
         .users
@@ -194,7 +193,7 @@ fn draw_effect(
     let hint = format!(
         "{}, {users}: {}{said}, {} pairs",
         effect.arm,
-        percent(change(effect.effect.ratio)),
+        change(effect.effect.ratio),
         effect.effect.pairs
     );
     if let Some([low, high]) = interval {
@@ -263,7 +262,7 @@ fn title(panels: &[Panel], against: &str) -> String {
             "Against {against}, {} makes {} {} shorter",
             it.arm,
             panel.label,
-            percent(-change(it.effect.ratio))
+            percent(-change_pct(it.effect.ratio))
         ),
         None => format!("No arm differs clearly from {against}"),
     }
@@ -283,7 +282,7 @@ fn subtitle(panels: &[Panel], against: &str) -> String {
     if least.is_finite() {
         text.push_str(&format!(
             " The smallest change that any of these would have shown four times in five: {}.",
-            percent(change(least))
+            change(least)
         ));
     }
     text

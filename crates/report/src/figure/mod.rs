@@ -28,7 +28,7 @@ mod typeface;
 use crate::{Analysis, Note, evidence::RunEvidence, timeline::CpuTimeline};
 use scene::{Paint, Scene};
 
-pub(crate) use numbers::{milliseconds, percent, plain, repeats};
+pub(crate) use numbers::{change, milliseconds, percent, plain, repeats};
 pub use png::FigureError;
 pub use theme::Theme;
 pub(crate) use theme::stylesheet;

@@ -46,6 +46,17 @@ pub(crate) fn percent(value: f64) -> String {
     }
 }
 
+/// A change, given as a ratio: `+12.3 %`, `−4 %`; one that would round to nothing is
+/// `under ±0.01 %`.
+pub(crate) fn change(ratio: f64) -> String {
+    let pct = (ratio - 1.0) * 100.0;
+    if pct != 0.0 && pct.abs() < 0.005 {
+        return "under ±0.01\u{a0}%".to_owned();
+    }
+    let sign = if pct > 0.0 { "+" } else { "" };
+    format!("{sign}{}", percent(pct))
+}
+
 /// A span given in milliseconds, in the unit that suits it: `850 ms`, `12.3 s`.
 pub(crate) fn milliseconds(ms: f64) -> String {
     if ms.abs() >= 999.5 {
@@ -102,6 +113,16 @@ mod tests {
         assert_eq!(
             said,
             ["0", "0.042", "8.31", "45.7", "123", "12\u{202f}346", "−1.5"]
+        );
+    }
+
+    #[test]
+    fn a_change_has_a_sign() {
+        let said = [1.0, 1.5, 0.96, 1.000_04, 0.999_96].map(change);
+        let expected = ["0 %", "+50 %", "−4 %", "under ±0.01 %", "under ±0.01 %"];
+        assert_eq!(
+            said,
+            expected.map(|it| it.replace(' ', "\u{a0}").replace("under\u{a0}", "under "))
         );
     }
 

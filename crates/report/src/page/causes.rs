@@ -2,7 +2,7 @@
 
 use crate::{
     Analysis, ArmEffect, Cause, HostFigure, Metric, RunAnalysis, Stall,
-    figure::{percent, plain},
+    figure::{change, percent, plain},
     stats::Coincidence,
     table::ABSENT,
     verdict,
@@ -33,7 +33,6 @@ fn share(value: f64) -> String {
 
 pub(super) fn effects(analysis: &Analysis) -> Vec<Fields<4, 5>> {
     let row = |it: &ArmEffect| {
-        let change = |ratio: f64| percent((ratio - 1.0) * 100.0);
         let users = it.users.map_or("all".to_owned(), |users| users.to_string());
         let interval = it.effect.interval;
         Fields {

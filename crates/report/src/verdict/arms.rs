@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Analysis, ArmEffect, Metric,
     arms::Blocks,
-    figure::{percent, plain},
+    figure::{change, percent, plain},
     stats::Percentile,
 };
 use record::VerdictKind;
@@ -87,12 +87,6 @@ pub(crate) fn name(metric: Metric, percentile: Percentile) -> String {
         other => other.name().trim_end_matches("_ms"),
     };
     format!("{metric} {percentile}")
-}
-
-pub(super) fn change(ratio: f64) -> String {
-    let pct = (ratio - 1.0) * 100.0;
-    let sign = if pct > 0.0 { "+" } else { "" };
-    format!("{sign}{}", percent(pct).replace('-', "−"))
 }
 
 /// How much longer, in words that suit it.
