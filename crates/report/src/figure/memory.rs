@@ -202,7 +202,7 @@ pub(super) fn overview(analysis: &Analysis, runs: &[RunEvidence]) -> Result<Figu
         name: OVERVIEW,
         title: overview_title(analysis),
         subtitle: format!(
-            "{} runs in the order in which they were run; at most two points a pixel, the least and the greatest. Numbers on top: users.",
+            "{} runs in the order in which they were run; at most two points a pixel, the least and the greatest. Dots also of requests that were sent before and after the measured interval. Numbers on top: users.",
             runs.len()
         ),
         runs,
@@ -229,10 +229,13 @@ fn overview_title(analysis: &Analysis) -> String {
     let waits = if waits.is_nan() {
         String::new()
     } else {
-        format!(", waits for I/O in {} of the time at most", percent(waits))
+        format!(
+            "; tasks wait for I/O in up to {} of a run’s time",
+            percent(waits)
+        )
     };
     format!(
-        "{} measured requests, the slowest first token after {}{waits}",
+        "{} measured requests, their slowest first token after {}{waits}",
         grouped(requests as f64, 0),
         milliseconds(slowest)
     )
