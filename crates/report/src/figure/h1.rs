@@ -159,7 +159,7 @@ fn title(effect: &PairedRatio, last: &Step) -> String {
             last.name
         ),
         Some([_, high]) => format!(
-            "A cold start takes no clearly longer to its {}: by {} at most",
+            "A cold start does not clearly take longer to its {}: {} longer at most",
             last.name,
             percent((high.max(1.0) - 1.0) * 100.0)
         ),

@@ -11,6 +11,7 @@ use super::{
     typeface::Weight,
 };
 use crate::{evidence::RunEvidence, strip::Series};
+use clock::SessionNs;
 use std::fmt::Write as _;
 
 pub(super) const WIDTH: f64 = 960.0;
@@ -102,18 +103,7 @@ pub(super) struct Strips<'a> {
 
 impl Strips<'_> {
     pub(super) fn draw(self) -> Result<Figure, NotDrawn> {
-        let stages = self
-            .runs
-            .iter()
-            .filter_map(|run| run.manifest.as_ref()?.stages);
-        let ends = stages.fold(None, |ends: Option<[f64; 2]>, stages| {
-            let (start, end) = (
-                stages.ramp.start_ns.as_secs_f64(),
-                stages.drain.end_ns.as_secs_f64(),
-            );
-            Some(ends.map_or([start, end], |[a, b]| [a.min(start), b.max(end)]))
-        });
-        let ends = ends.ok_or("no run's stages are known")?;
+        let ends = self.ends().ok_or("no run's stages are known")?;
         let head = Head::new(&self.title, &self.subtitle, WIDTH);
         let area = |y, height| Rect {
             x: LEFT,
@@ -146,6 +136,22 @@ impl Strips<'_> {
         })
     }
 
+    /// From the first moment that is shown to the last: a server's load is sampled before its first
+    /// request.
+    fn ends(&self) -> Option<[f64; 2]> {
+        let stages = self
+            .runs
+            .iter()
+            .filter_map(|run| run.manifest.as_ref()?.stages);
+        let stages = stages
+            .map(|stages| [stages.ramp.start_ns, stages.drain.end_ns].map(SessionNs::as_secs_f64));
+        let [start, end] = stages.reduce(widest)?;
+        let tracks = self.panels.iter().flat_map(|panel| &panel.tracks);
+        let series = tracks.flat_map(|track| &track.runs);
+        let shown = series.filter_map(|run| Some([run.first()?.0, run.last()?.0]));
+        Some(shown.fold([start, end], widest))
+    }
+
     /// Marked times behind all panels, as one shape each.
     fn draw_marked(&self, scene: &mut Scene, x: &Scale, plots: &[Rect]) {
         let mut path = String::new();
@@ -173,6 +179,10 @@ impl Strips<'_> {
             scene.fill(path, Ink::Heat(1), false);
         }
     }
+}
+
+fn widest(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+    [a[0].min(b[0]), a[1].max(b[1])]
 }
 
 fn draw_panel(scene: &mut Scene, panel: &Panel, x: &Scale, plot: &Rect) {

@@ -224,7 +224,7 @@ fn concluded(effect: &PairedRatio, warm_s: f64, cold_s: f64, bytes: &Bytes) -> C
             kind: VerdictKind::NoEffect,
             decision_grade: true,
             found: format!(
-                "A cold start takes no clearly longer than a warm one: {} s against {} s; the difference is below {}.",
+                "A cold start does not clearly take longer than a warm one: {} s against {} s; the difference is below {}.",
                 plain(cold_s),
                 plain(warm_s),
                 percent(bound)
