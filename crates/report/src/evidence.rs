@@ -164,15 +164,13 @@ fn manifest(
     Some(manifest)
 }
 
-/// From the first moment of any run to the last.
+/// From the first moment of any run, its server's start where that belongs to it, to the last.
 fn span(manifests: &[Option<RunManifest>]) -> Option<(SessionNs, SessionNs)> {
-    let stages = || {
-        manifests
-            .iter()
-            .flatten()
-            .filter_map(|manifest| manifest.stages)
-    };
-    let start = stages().map(|stages| stages.ramp.start_ns).min()?;
+    let manifests = || manifests.iter().flatten();
+    let stages = || manifests().filter_map(|manifest| manifest.stages);
+    let ramps = stages().map(|stages| stages.ramp.start_ns);
+    let loads = manifests().filter_map(|manifest| Some(manifest.model_load.as_ref()?.started_ns));
+    let start = ramps.chain(loads).min()?;
     let end = stages().map(|stages| stages.drain.end_ns).max()?;
     Some((start, end))
 }
