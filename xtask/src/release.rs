@@ -17,6 +17,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn release(args: &Args) -> Result<()> {
+    if args.twice {
+        all_committed()?;
+    }
     let binary = build(&root(), &root().join("target/reproducible"))?;
     tell(&format!("{}", binary.display()));
     if args.twice {
@@ -24,6 +27,20 @@ pub(crate) fn release(args: &Args) -> Result<()> {
         tell("the same bytes as a second build, in another folder");
     }
     Ok(())
+}
+
+/// What is not committed would be in the first build alone.
+fn all_committed() -> Result<()> {
+    let mut git = Command::new("git");
+    git.current_dir(root()).args(["status", "--porcelain"]);
+    let changed = git.output().context("cannot start git")?.stdout;
+    match changed.is_empty() {
+        true => Ok(()),
+        false => bail!(
+            "there are changes that are not committed, and only what is can be built twice:\n{}",
+            String::from_utf8_lossy(&changed)
+        ),
+    }
 }
 
 /// Builds the tree, no path of this machine being left in the binary.

@@ -81,8 +81,10 @@ fn soak_in(folder: &Path, binary: &Path, args: &Args) -> Result<()> {
         fs::read_dir(&requests).is_ok_and(|mut runs| runs.next().is_some())
     })?;
     let measured = Duration::from_secs(60 * u64::from(args.minutes));
-    let course = watch(&engine, &load, RAMP + WARMUP + measured)?;
+    let mut course = Course::default();
+    let watched = watch(&engine, &load, RAMP + WARMUP + measured, &mut course);
     tell(&course.table());
+    watched?;
     let ended = load.wait(END)?;
     let mut failures = course.failures();
     if !ended.success() {
@@ -117,8 +119,7 @@ fn start_engine(folder: &Path, binary: &Path) -> Result<(Daemon, String)> {
 }
 
 /// A reading a second of both, until the measured interval is over.
-fn watch(engine: &Daemon, load: &Daemon, length: Duration) -> Result<Course> {
-    let mut course = Course::default();
+fn watch(engine: &Daemon, load: &Daemon, length: Duration, course: &mut Course) -> Result<()> {
     let began = Instant::now();
     let mut due = began;
     while began.elapsed() < length {
@@ -132,7 +133,7 @@ fn watch(engine: &Daemon, load: &Daemon, length: Duration) -> Result<Course> {
         due += Duration::from_secs(1);
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    Ok(course)
+    Ok(())
 }
 
 /// What the run's manifest says of its sampler.

@@ -73,7 +73,9 @@ impl Course {
     pub(super) fn table(&self) -> String {
         let mut out = String::from("    min  engine MiB  descriptors  load MiB  descriptors\n");
         let mib = |sizes: &Sizes| sizes.rss_kib as f64 / 1024.0;
-        let last = self.times.len().saturating_sub(1);
+        let Some(last) = self.times.len().checked_sub(1) else {
+            return out;
+        };
         for row in 0..=ROWS.min(last) {
             let at = row * last / ROWS.min(last).max(1);
             let (engine, load) = (&self.engine[at], &self.load[at]);
