@@ -9,8 +9,32 @@ use std::{
 /// The name of one run: phase, users, the arm where there are several, and repeat, as
 /// `h2-u064-r2`. Also its folder's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
+
+/// A text that names no run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no run: it would be no folder of its own below runs/")]
+pub struct BadRunId(String);
+
+impl TryFrom<String> for RunId {
+    type Error = BadRunId;
+
+    /// A session's file may come from anybody: its runs lie in its own folder.
+    fn try_from(name: String) -> Result<Self, BadRunId> {
+        let is_foreign = |c: char| c == '/' || c == '\\' || c.is_control();
+        match name.is_empty() || name.starts_with('.') || name.contains(is_foreign) {
+            true => Err(BadRunId(name)),
+            false => Ok(Self(name)),
+        }
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
 
 impl RunId {
     /// The name of the run of `phase` with this many users, in this repeat (from 1).
@@ -161,5 +185,17 @@ mod tests {
         assert!(RunId::new("h2", 8, 1) < RunId::new("h2", 64, 1));
         let storm = RunId::of_arm("h6", 8, "storm", 2);
         assert_eq!(storm.as_str(), "h6-u008-storm-r2");
+    }
+
+    #[test]
+    fn a_run_lies_in_its_sessions_folder() {
+        let read = |json: &str| serde_json::from_str::<RunId>(json);
+        assert_eq!(read(r#""h2-u064-r2""#).unwrap(), RunId::new("h2", 64, 2));
+        for name in [
+            "", ".", "..", "../other", "/tmp/x", "a/../b", r"a\\b", r"a\u0000",
+        ] {
+            let error = read(&format!("\"{name}\"")).unwrap_err().to_string();
+            assert!(error.contains("names no run"), "{error}");
+        }
     }
 }

@@ -35,7 +35,7 @@ mod verdict;
 pub use columns::{Cache, Column, Device, Gpu, Host, Kind, Server};
 pub use cpu::{CoreRow, CpuTimes};
 pub use error::RecordError;
-pub use layout::{RunDir, RunId, SessionDir};
+pub use layout::{BadRunId, RunDir, RunId, SessionDir};
 pub use manifest::{
     CalibrationFacts, DeviceUnderTest, Effect, FORMAT, Gate, HostFacts, Interval, MemoryBack,
     ModelLoad, PrepareOutcome, Prepared, RunManifest, RunState, SamplingFacts, SessionManifest,
