@@ -1,5 +1,6 @@
 //! Why nothing was imported.
 
+use crate::Note;
 use record::RecordError;
 use std::path::PathBuf;
 
@@ -15,14 +16,19 @@ pub enum SeedError {
         source: std::io::Error,
     },
     /// There is no run in it.
-    #[error("{}: no run here that can be imported ({refused} refused); name the harness's results folder, which holds *_manifest.json", path.display())]
+    #[error("{}: no run here that can be imported{}; name the harness's results folder, which holds *_manifest.json", path.display(), refusals(refused))]
     NoRuns {
         /// The folder.
         path: PathBuf,
-        /// How many were there and refused.
-        refused: usize,
+        /// What was there, and why it was refused.
+        refused: Vec<Note>,
     },
     /// The session cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+fn refusals(refused: &[Note]) -> String {
+    let refused = refused.iter().map(|note| format!("; {note}"));
+    refused.collect()
 }

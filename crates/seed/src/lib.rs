@@ -22,6 +22,7 @@ use record::{RunId, RunManifest, Session, SessionDir, SessionManifest};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -46,7 +47,7 @@ pub fn import(folder: &Path, into: &Path) -> Result<Imported, SeedError> {
     let Some(&(first, _)) = manifests.first() else {
         return Err(SeedError::NoRuns {
             path: folder.to_owned(),
-            refused: notes.into_sorted().len(),
+            refused: notes.into_sorted(),
         });
     };
     let mut runs: Vec<Run> = Vec::new();
@@ -115,6 +116,10 @@ fn manifests(
     Ok(manifests)
 }
 
+/// From 2020 to 2100, in seconds since the epoch. The machine was first sold in 2025; one stamp far
+/// off would stretch the axis that all runs share beyond use.
+const POSSIBLE_S: Range<i64> = 1_577_836_800..4_102_444_800;
+
 fn timed(text: &str, id: &str) -> Result<(jiff::Timestamp, Manifest), String> {
     let manifest = Manifest::parse(text)?;
     if manifest.run_id != id {
@@ -123,8 +128,13 @@ fn timed(text: &str, id: &str) -> Result<(jiff::Timestamp, Manifest), String> {
             manifest.run_id
         ));
     }
-    let at = manifest.timestamp_utc.parse();
-    let at = at.map_err(|_| format!("manifest.json: no time: {:?}", manifest.timestamp_utc))?;
+    let stamp = &manifest.timestamp_utc;
+    let at: jiff::Timestamp = stamp
+        .parse()
+        .map_err(|_| format!("manifest.json: no time: {stamp:?}"))?;
+    if !POSSIBLE_S.contains(&at.as_second()) {
+        return Err(format!("manifest.json: no time of this harness: {stamp:?}"));
+    }
     Ok((at, manifest))
 }
 

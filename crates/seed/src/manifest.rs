@@ -78,7 +78,9 @@ impl Manifest {
     pub(crate) fn device(&self) -> Option<&str> {
         let device = self.storage.as_ref()?.device.as_str();
         let name = device.strip_prefix("/dev/").unwrap_or(device);
-        (!name.is_empty()).then_some(name)
+        // As the kernel names them: it becomes part of a column's name.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_!".contains(c);
+        (!name.is_empty() && name.chars().all(is_plain)).then_some(name)
     }
 
     pub(crate) fn device_model(&self) -> Option<String> {

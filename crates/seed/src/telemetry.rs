@@ -6,6 +6,9 @@
 const HEADER: &str = "ms_since_t0,vm_r,vm_b,vm_us,vm_sy,vm_id,vm_wa,mem_MemAvailable_kB,mem_Cached_kB,iostat_rps,iostat_wps,iostat_rMBps,iostat_wMBps,iostat_await_ms,iostat_avg_rqsz,iostat_avg_qu_sz,iostat_util_pct,gpu_util_pct,gpu_mem_used_MiB,gpu_mem_total_MiB,ssd_temp_C";
 const WIDTH: usize = 21;
 
+/// No collector ran for more than thirty days: a stamp beyond is damage.
+const LONGEST_MS: u64 = 30 * 24 * 3600 * 1000;
+
 /// What a row holds that can be stood behind, by what it really is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Row {
@@ -48,7 +51,9 @@ impl Telemetry {
         for line in lines {
             let fields: Vec<&str> = line.split(',').map(str::trim).collect();
             match fields[0].parse() {
-                Ok(ms) if fields.len() == WIDTH => telemetry.push(ms, &fields)?,
+                Ok(ms) if fields.len() == WIDTH && ms <= LONGEST_MS => {
+                    telemetry.push(ms, &fields)?
+                }
                 _ => telemetry.broken += 1,
             }
         }

@@ -257,9 +257,50 @@ fn a_damaged_or_foreign_run_is_refused_and_the_rest_imported() {
 }
 
 #[test]
+fn impossible_stamps_and_names_are_refused() {
+    let run = "20251112_1530_H2_U8_r1";
+    let refused = |from: &str, to: &str| {
+        let (_root, imported) = imported(|folder| {
+            let manifest = manifest(run, "H2", 30, 8, "").replace(from, to);
+            write(folder, run, &manifest, SUMMARY);
+        });
+        imported.unwrap_err().to_string()
+    };
+    for (from, to, words) in [
+        ("2025-11-12T", "1960-11-12T", "no time of this harness"),
+        ("2025-11-12T", "9999-11-12T", "no time of this harness"),
+        ("\"H2\"", "\"../H2\"", "a run of"),
+    ] {
+        let error = refused(from, to);
+        assert!(error.contains(words), "{error}");
+    }
+    let (_root, imported) = imported(|folder| {
+        let manifest = manifest(run, "H2", 30, 8, "").replace("/dev/nvme0n1", "/dev/../x,y");
+        write(folder, run, &manifest, SUMMARY);
+        let file = folder.join(format!("{run}_telemetry.csv"));
+        let text = telemetry().replace("\n3060,", &format!("\n{},", u64::MAX));
+        fs::write(file, text).unwrap();
+    });
+    let imported = imported.unwrap();
+    assert!(says(&imported, Fate::Refused, "broken rows"));
+    let dir = imported.session.run_dirs().next().unwrap();
+    assert!(dir.read_telemetry().is_ok());
+}
+
+#[test]
 fn a_folder_without_runs_and_a_session_that_is_there_are_refused() {
     let (_root, nothing) = imported(|_| {});
     assert!(nothing.unwrap_err().to_string().contains("*_manifest.json"));
+    let run = "20251112_1530_H2_U8_r1";
+    let (_root, refused) = imported(|folder| {
+        let broken = manifest(run, "H2", 30, 8, "").replace("15:30:00Z", "noon");
+        write(folder, run, &broken, SUMMARY);
+    });
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains(run) && refused.contains("no time"),
+        "{refused}"
+    );
     let root = tempfile::tempdir().unwrap();
     write_h2(root.path());
     let into = root.path().join("session");
