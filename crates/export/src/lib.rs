@@ -14,7 +14,9 @@ mod parquet;
 mod vllm;
 
 use clock::SessionNs;
-use record::{RecordError, RequestRow, RequestTokens, RunId, RunManifest, Session, Telemetry};
+use record::{
+    RecordError, RequestRow, RequestTokens, RunDir, RunId, RunManifest, Session, Telemetry, Torn,
+};
 use std::path::{Path, PathBuf};
 
 /// What to write.
@@ -72,36 +74,70 @@ pub(crate) struct Run {
     pub(crate) telemetry: Option<Telemetry>,
 }
 
-/// Writes a session's runs into `folder`, which is made if it is not there, and names the files.
-/// Runs that were planned but not begun are left out.
-pub fn export(
-    session: &Session,
-    format: Format,
-    folder: &Path,
-) -> Result<Vec<PathBuf>, ExportError> {
+/// What was written, and what was not.
+#[derive(Debug)]
+pub struct Exported {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// What is missing in them, in words: runs that were not begun, that cannot be read, or not to
+    /// their end.
+    pub notes: Vec<String>,
+}
+
+/// Writes a session's runs into `folder`, which is made if it is not there. A run that cannot be read
+/// is left out, and named.
+pub fn export(session: &Session, format: Format, folder: &Path) -> Result<Exported, ExportError> {
     std::fs::create_dir_all(folder).map_err(ExportError::io(folder))?;
-    let mut runs = Vec::new();
+    let (mut runs, mut notes) = (Vec::new(), Vec::new());
     for (dir, id) in session.run_dirs().zip(&session.manifest.runs) {
         if !dir.path().is_dir() {
+            notes.push(format!("{id}: was planned but not run"));
             continue;
         }
-        let telemetry = dir.telemetry().exists();
-        runs.push(Run {
-            id: id.clone(),
-            manifest: dir.read_manifest()?,
-            rows: dir.read_requests()?.0,
-            tokens: dir.read_tokens()?.0,
-            telemetry: telemetry
-                .then(|| dir.read_telemetry())
-                .transpose()?
-                .map(|it| it.0),
-        });
+        match Run::read(id, &dir, &mut notes) {
+            Ok(run) => runs.push(run),
+            Err(error) => notes.push(format!("{id}: left out: {error}")),
+        }
     }
-    match format {
+    let files = match format {
         Format::Parquet => parquet::write(session, &runs, folder),
         Format::Aiperf => aiperf::write(session, &runs, folder),
         Format::Vllm => vllm::write(session, &runs, folder),
         Format::Guidellm => guidellm::write(session, &runs, folder),
+    }?;
+    Ok(Exported { files, notes })
+}
+
+impl Run {
+    /// Telemetry is what a run can do without.
+    fn read(id: &RunId, dir: &RunDir, notes: &mut Vec<String>) -> Result<Self, RecordError> {
+        let manifest = dir.read_manifest()?;
+        let (rows, torn_rows) = dir.read_requests()?;
+        let (tokens, torn_tokens) = dir.read_tokens()?;
+        let (telemetry, torn_telemetry) = match dir.read_telemetry() {
+            Ok((telemetry, torn)) => (Some(telemetry), torn),
+            Err(error) => {
+                notes.push(format!("{id}: without telemetry: {error}"));
+                (None, None)
+            }
+        };
+        for torn in [torn_rows, torn_tokens, torn_telemetry]
+            .into_iter()
+            .flatten()
+        {
+            let Torn { path, bytes } = torn;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            notes.push(format!(
+                "{id}: the last row of {name} was cut off: {bytes} bytes are left out"
+            ));
+        }
+        Ok(Self {
+            id: id.clone(),
+            manifest,
+            rows,
+            tokens,
+            telemetry,
+        })
     }
 }
 

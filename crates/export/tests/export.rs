@@ -29,8 +29,24 @@ fn exported(format: Format, name: &str) -> (Session, tempfile::TempDir, Vec<std:
         Some(folder) => Path::new(&folder).join(name),
         None => root.path().join(name),
     };
-    let files = export(&session, format, &folder).unwrap();
+    let files = export(&session, format, &folder).unwrap().files;
     (session, root, files)
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_named_and_the_rest_exported() {
+    let root = tempfile::tempdir().unwrap();
+    let session = session(root.path());
+    let runs: Vec<_> = session.run_dirs().collect();
+    std::fs::remove_file(runs[0].requests()).unwrap();
+    std::fs::remove_file(runs[1].telemetry()).unwrap();
+    let exported = export(&session, Format::Vllm, &root.path().join("vllm")).unwrap();
+    assert_eq!(exported.files.len(), runs.len() - 1);
+    let [left_out, without] = &exported.notes[..] else {
+        panic!("{:?}", exported.notes);
+    };
+    assert!(left_out.contains("left out: ") && left_out.contains("requests.csv"));
+    assert!(without.contains("without telemetry"));
 }
 
 fn rows(session: &Session) -> usize {

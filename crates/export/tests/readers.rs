@@ -28,8 +28,8 @@ fn the_tools_own_readers_accept_the_exports() {
         (Format::Vllm, "vllm"),
         (Format::Guidellm, "guidellm"),
     ] {
-        let files = export(&session, format, &exports.join(name)).unwrap();
-        assert!(!files.is_empty(), "{name}");
+        let exported = export(&session, format, &exports.join(name)).unwrap();
+        assert!(!exported.files.is_empty(), "{name}");
     }
     // A lab: the same from two more machines, one of them a day later, into one folder.
     for (host, days) in [("spark", 0), ("spark-2", 0), ("spark-3", 1)] {

@@ -9,8 +9,10 @@ mod commands;
 mod embedded;
 mod exit;
 mod interrupt;
+mod named_file;
 mod privilege;
 mod progress;
+mod terminal;
 
 use clap::Parser;
 use std::process::ExitCode;
