@@ -8,7 +8,7 @@ use crate::{
 };
 use record::SessionManifest;
 use serde_json::Value;
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// What changes from one session to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub struct CellChange {
     pub values_ms: [f64; 2],
     /// The second over the first.
     pub change: UnpairedRatio,
+    /// A gate failed in all of its runs, in one session or both.
+    pub invalid: bool,
 }
 
 /// A figure over all cells.
@@ -89,13 +91,15 @@ pub fn compare(a: &Analysis, b: &Analysis) -> Comparison {
             None => unmatched.push(crate::table::name(cell)),
         }
     }
-    if !unmatched.is_empty() {
-        let note = format!(
-            "Only the first session has: {} users.",
-            unmatched.join(", ")
-        );
-        comparison.notes.push(note);
+    let is_new = |cell: &&Cell| !a.cells.iter().any(|other| key(other) == key(cell));
+    let new = b.cells.iter().filter(is_new).map(crate::table::name);
+    for (which, cells) in [("first", unmatched), ("second", new.collect())] {
+        if !cells.is_empty() {
+            let note = format!("Only the {which} session has: {} users.", cells.join(", "));
+            comparison.notes.push(note);
+        }
     }
+    comparison.notes.extend(unlike(a, b));
     if pairs.iter().any(|(a, b)| a.invalid || b.invalid) {
         let note = "A cell that is marked * has only runs in which a gate failed.";
         comparison.notes.push(note.to_owned());
@@ -108,6 +112,7 @@ pub fn compare(a: &Analysis, b: &Analysis) -> Comparison {
                 metric,
                 percentile,
                 values_ms: [value(first)?, value(second)?],
+                invalid: first.invalid || second.invalid,
                 change: unpaired_ratio(
                     &of_runs(a, first, metric, percentile),
                     &of_runs(b, second, metric, percentile),
@@ -130,6 +135,36 @@ pub fn compare(a: &Analysis, b: &Analysis) -> Comparison {
         comparison.cells.extend(changes);
     }
     comparison
+}
+
+/// Why an effect cannot be that of one change, or is none at all.
+fn unlike(a: &Analysis, b: &Analysis) -> Option<String> {
+    let facts = |it: &Analysis| serde_json::to_value(&it.session).unwrap_or_default();
+    if a.session.session == b.session.session && facts(a) == facts(b) {
+        return Some("Both are the same session: there is nothing between them.".to_owned());
+    }
+    let lengths = |analysis: &Analysis| {
+        let manifests = analysis.runs.iter().filter_map(|run| run.manifest.as_ref());
+        let lengths = manifests.map(|it| (it.workload.prompt_tokens, it.workload.output_tokens));
+        lengths.collect::<BTreeSet<_>>()
+    };
+    let differs = [
+        ("experiment", a.session.experiment != b.session.experiment),
+        ("model", a.session.target.model != b.session.target.model),
+        (
+            "kind of target",
+            a.session.target.kind != b.session.target.kind,
+        ),
+        ("prompt and output lengths", lengths(a) != lengths(b)),
+    ];
+    let differs = differs.into_iter().filter(|(_, differs)| *differs);
+    let differs: Vec<&str> = differs.map(|(what, _)| what).collect();
+    (!differs.is_empty()).then(|| {
+        format!(
+            "They differ in {}: these are two different questions, and no figure above is the effect of a change.",
+            differs.join(", ")
+        )
+    })
 }
 
 /// Each run's own percentile.
@@ -213,7 +248,7 @@ impl Comparison {
             let _ = writeln!(
                 text,
                 "  {:<15} {:<9} {:>8} → {:>8} ms  {}",
-                format!("{users} users{arm}"),
+                format!("{users} users{arm}{}", if it.invalid { " *" } else { "" }),
                 verdict::name(it.metric, it.percentile),
                 plain(it.values_ms[0]),
                 plain(it.values_ms[1]),

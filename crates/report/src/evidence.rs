@@ -91,20 +91,17 @@ const AT_ONCE: usize = 4;
 /// Reads every run, several at once where there are cores for it.
 pub(crate) fn gather(session: &Session) -> Evidence {
     let mut notes = Vec::new();
-    let dirs: Vec<RunDir> = session.run_dirs().collect();
+    let ids = planned(session, &mut notes);
+    let dirs: Vec<RunDir> = ids.iter().map(|id| session.dir.run(id)).collect();
     let manifests: Vec<Option<RunManifest>> = dirs
         .iter()
-        .zip(&session.manifest.runs)
+        .zip(&ids)
         .map(|(dir, id)| manifest(session, dir, id, &mut notes))
         .collect();
     let bins = span(&manifests).map(|(start, end)| Bins::covering(start, end));
     let device = &session.manifest.device;
     let device = device.name.as_deref().or(device.partition.as_deref());
-    let jobs: Vec<_> = dirs
-        .iter()
-        .zip(&session.manifest.runs)
-        .zip(&manifests)
-        .collect();
+    let jobs: Vec<_> = dirs.iter().zip(&ids).zip(&manifests).collect();
     let gathered = at_once(AT_ONCE, &jobs, |((dir, id), manifest)| {
         let reader = Reader {
             session,
@@ -130,6 +127,22 @@ pub(crate) fn gather(session: &Session) -> Evidence {
         timeline,
         notes,
     }
+}
+
+/// The planned runs, each once.
+fn planned<'a>(session: &'a Session, notes: &mut Vec<Note>) -> Vec<&'a RunId> {
+    let mut ids: Vec<&RunId> = Vec::new();
+    for id in &session.manifest.runs {
+        if ids.contains(&id) {
+            notes.push(Note::run(
+                id,
+                "stands twice in session.json; it is counted once",
+            ));
+        } else {
+            ids.push(id);
+        }
+    }
+    ids
 }
 
 fn manifest(
@@ -241,9 +254,9 @@ impl Reader<'_> {
             let cohort = evidence.cohort.as_ref();
             evidence.smart = self.smart(dir, cohort.and_then(|it| it.all_output_tokens));
         }
-        if let Some(telemetry) = &telemetry {
+        if telemetry.is_some() || requests.is_some() {
             let requests = requests.as_ref().map_or(&[][..], Requests::all);
-            evidence.strip = Some(Strip::of(telemetry, device, requests));
+            evidence.strip = Some(Strip::of(telemetry.as_ref(), device, requests));
         }
         self.cpu(dir, telemetry.as_ref());
         evidence
@@ -298,6 +311,12 @@ impl Reader<'_> {
         let mut requests = Requests::new(measure);
         let read = dir.visit_requests(|row| requests.push(&row));
         self.whole(read, "has no requests and so no latencies")?;
+        if requests.repeated > 0 {
+            self.note(format!(
+                "{} rows of requests.csv repeat a request’s number: they are left out",
+                requests.repeated
+            ));
+        }
         if requests.all().is_empty() {
             self.note("holds no request");
         }
@@ -363,10 +382,12 @@ impl Reader<'_> {
             Ok((value, torn)) => {
                 if let Some(torn) = torn {
                     let name = torn.path.file_name().unwrap_or_default().to_string_lossy();
-                    self.note(format!(
-                        "the last row of {name} was cut off: {} bytes are left out",
-                        torn.bytes
-                    ));
+                    self.note(match torn.bytes {
+                        0 => format!("{name} is empty: not even its header was written"),
+                        bytes => format!(
+                            "the last row of {name} was cut off: {bytes} bytes are left out"
+                        ),
+                    });
                 }
                 Some(value)
             }

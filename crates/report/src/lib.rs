@@ -48,7 +48,7 @@ pub use arms::ArmEffect;
 pub use cause::Cause;
 pub use cell::{Cell, Estimate, IntervalMethod, Spread};
 pub use compare::{CellChange, Comparison, Difference, OverallChange, compare};
-pub use figure::{Figure, FigureError, Theme};
+pub use figure::{FIGURES, Figure, FigureError, Theme};
 pub use host::{HostFigure, HostMeans};
 pub use knees::{Knees, UsersKnee};
 pub use metric::Metric;

@@ -3,7 +3,10 @@
 use crate::Metric;
 use clock::SessionNs;
 use record::{Interval, Outcome, RequestRow, Stage, StampSource, TokenFrame};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// One request. Ten million of them must fit into memory.
 #[derive(Clone, Debug)]
@@ -68,6 +71,33 @@ impl Request {
     }
 }
 
+/// The numbers that were met: a bit each, since a run counts its requests from 0, but for those far
+/// beyond what a run has sent.
+#[derive(Debug, Default)]
+struct Seen {
+    bits: Vec<u64>,
+    beyond: HashSet<u64>,
+}
+
+impl Seen {
+    /// A hundred million requests: 16 MB.
+    const BITS: u64 = 1 << 27;
+
+    /// Whether it is new.
+    fn insert(&mut self, number: u64) -> bool {
+        if number >= Self::BITS {
+            return self.beyond.insert(number);
+        }
+        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
+        if word >= self.bits.len() {
+            self.bits.resize(word + 1, 0);
+        }
+        let is_new = self.bits[word] & bit == 0;
+        self.bits[word] |= bit;
+        is_new
+    }
+}
+
 /// A span that is longer than five hundred years is none.
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(ABSENT)
@@ -85,6 +115,9 @@ pub(crate) struct Requests {
     pub(crate) output_tokens: Option<f64>,
     /// The worst clock that stamped any of the cohort.
     pub(crate) clock: StampSource,
+    /// How many rows repeat the number of one before; they are left out.
+    pub(crate) repeated: usize,
+    seen: Seen,
     /// Where a frame's request is, where frames do not come in the order of the rows.
     places: Option<HashMap<u64, usize>>,
     next: usize,
@@ -99,6 +132,8 @@ impl Requests {
             ended_ok_within: 0,
             output_tokens: Some(0.0),
             clock: StampSource::Kernel,
+            repeated: 0,
+            seen: Seen::default(),
             places: None,
             next: 0,
         }
@@ -106,6 +141,10 @@ impl Requests {
 
     /// Takes the next row.
     pub(crate) fn push(&mut self, row: &RequestRow) {
+        if !self.seen.insert(row.request) {
+            self.repeated += 1;
+            return;
+        }
         if row.outcome == Outcome::Ok && self.measure.contains(row.ended) {
             self.ended_ok_within += 1;
         }

@@ -29,7 +29,25 @@ pub(crate) struct Strip {
 pub(crate) type Series = Vec<(f64, f64)>;
 
 impl Strip {
-    pub(crate) fn of(telemetry: &Telemetry, device: Option<&str>, requests: &[Request]) -> Self {
+    pub(crate) fn of(
+        telemetry: Option<&Telemetry>,
+        device: Option<&str>,
+        requests: &[Request],
+    ) -> Self {
+        let ttft = first_tokens(requests);
+        match telemetry {
+            Some(telemetry) => Self {
+                ttft,
+                ..Self::of_host(telemetry, device)
+            },
+            None => Self {
+                ttft,
+                ..Self::default()
+            },
+        }
+    }
+
+    fn of_host(telemetry: &Telemetry, device: Option<&str>) -> Self {
         let ticks = Thinned(telemetry);
         let host = |field| Column::Host(field);
         let reads = device
@@ -48,7 +66,7 @@ impl Strip {
             majfaults: ticks.rate(&[host(Host::PgmajfaultCount)], 1.0),
             reads: reads.unwrap_or_default(),
             psi_io: ticks.rate(&[host(Host::PsiIoSomeUs)], 1e-4),
-            ttft: first_tokens(requests),
+            ttft: Series::new(),
         }
     }
 }

@@ -29,10 +29,13 @@ const INKS: [[Ink; 2]; 4] = [
     [Ink::Sky, Ink::SkyText],
 ];
 
+pub(super) const LORA: &str = "h6_lora_ab";
+pub(super) const ARMS: &str = "arms_ab";
+
 pub(super) fn name(analysis: &Analysis) -> &'static str {
     match analysis.session.experiment.as_str() {
-        "h6" => "h6_lora_ab",
-        _ => "arms_ab",
+        "h6" => LORA,
+        _ => ARMS,
     }
 }
 
@@ -238,7 +241,8 @@ fn name_users(scene: &mut Scene, users: &[Option<u32>], plot: &Rect) {
     scene.text(middle, "Concurrent users", style);
 }
 
-/// The greatest clear change of the blocks taken together.
+/// The greatest clear change of the blocks taken together: clear also among so many figures, as the
+/// verdict has it.
 fn title(panels: &[Panel], against: &str) -> String {
     let together = |it: &&&ArmEffect| it.users.is_none();
     let all = || {
@@ -247,9 +251,10 @@ fn title(panels: &[Panel], against: &str) -> String {
             .flat_map(|panel| panel.effects.iter().map(move |it| (panel, it)))
     };
     let several = all().any(|(_, it)| together(&it));
-    let clear = all()
-        .filter(|(_, it)| !several || it.users.is_none())
-        .filter(|(_, it)| it.effect.is_clear());
+    let compared = || all().filter(|(_, it)| !several || it.users.is_none());
+    let count = compared().count() as f64;
+    let p_value = |it: &ArmEffect| it.effect.p_value.unwrap_or(1.0);
+    let clear = compared().filter(|(_, it)| p_value(it) * count <= 0.05);
     let worst = clear.max_by(|a, b| a.1.effect.ratio.total_cmp(&b.1.effect.ratio));
     match worst {
         Some((panel, it)) if it.effect.ratio > 1.0 => format!(
@@ -272,17 +277,20 @@ fn subtitle(panels: &[Panel], against: &str) -> String {
     let pairs = panels
         .iter()
         .flat_map(|panel| panel.effects.iter().map(|it| it.effect.pairs));
-    let detectable = panels.iter().flat_map(|panel| &panel.effects);
-    let detectable = detectable.filter_map(|it| it.effect.detectable);
-    let least = detectable.fold(f64::INFINITY, f64::min);
+    let detectable = panels.iter().filter_map(|panel| {
+        let effects = panel.effects.iter().filter_map(|it| it.effect.detectable);
+        let least = effects.reduce(f64::min)?;
+        Some(format!("{} {}", panel.label, change(least)))
+    });
+    let detectable: Vec<String> = detectable.collect();
     let mut text = format!(
         "Change against {against} within each block, n = {} pairs a point. Bars: 95 % t intervals of the pairs’ log ratios; filled: the interval leaves no change out.",
         sum_up(pairs).unwrap_or_default()
     );
-    if least.is_finite() {
+    if !detectable.is_empty() {
         text.push_str(&format!(
-            " The smallest change that any of these would have shown four times in five: {}.",
-            change(least)
+            " The smallest change that would have shown four times in five: {}.",
+            detectable.join(", ")
         ));
     }
     text

@@ -12,6 +12,7 @@ use crate::{
     evidence::RunEvidence,
     strip::{Series, Strip},
 };
+use record::VerdictKind;
 
 pub(super) const EVICTION: &str = "h3_eviction";
 pub(super) const OVERVIEW: &str = "session_overview";
@@ -153,18 +154,27 @@ fn eviction_title(analysis: &Analysis) -> String {
     let Some((cell, refaults)) = cells.max_by(|a, b| a.1.total_cmp(&b.1)) else {
         return "Memory, evictions and first tokens over the session".to_owned();
     };
-    let users = if cell.users == 1 {
-        "1 user".to_owned()
-    } else {
-        format!("{} users", cell.users)
+    let users = match cell.users {
+        1 => "1 user".to_owned(),
+        users => format!("{users} users"),
     };
+    let users = match &cell.arm {
+        Some(arm) => format!("{users} ({arm})"),
+        None => users,
+    };
+    let is_short = analysis.verdict.kind == VerdictKind::MemoryPressure;
     let said = format!("{} MB/s are read back soon after eviction", plain(refaults));
     match cell.host.get(HostFigure::ReadMbS) {
         _ if refaults < 0.005 => {
             "Nothing is evicted too early: no pages are read back while measured".to_owned()
         }
         Some(reads) if refaults >= MARKED_MB_S && refaults >= 0.1 * reads => format!(
-            "Memory runs short: with {users} {said}; the device reads {} MB/s",
+            "{} {users} {said}; the device reads {} MB/s",
+            if is_short {
+                "Memory runs short: with"
+            } else {
+                "With"
+            },
             plain(reads)
         ),
         Some(reads) => format!(
@@ -220,7 +230,7 @@ fn overview_title(analysis: &Analysis) -> String {
         .sum();
     let slowest = complete
         .filter_map(|run| run.summary.as_ref()?.ttft_ms.max)
-        .fold(0.0, f64::max);
+        .reduce(f64::max);
     let waits = analysis
         .cells
         .iter()
@@ -234,9 +244,13 @@ fn overview_title(analysis: &Analysis) -> String {
             percent(waits)
         )
     };
-    format!(
-        "{} measured requests, their slowest first token after {}{waits}",
-        grouped(requests as f64, 0),
-        milliseconds(slowest)
-    )
+    let requests = match requests {
+        0 => "No measured request".to_owned(),
+        1 => "One measured request".to_owned(),
+        _ => format!("{} measured requests", grouped(requests as f64, 0)),
+    };
+    let slowest = slowest.map_or(String::new(), |ms| {
+        format!(", their slowest first token after {}", milliseconds(ms))
+    });
+    format!("{requests}{slowest}{waits}")
 }

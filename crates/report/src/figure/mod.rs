@@ -69,6 +69,21 @@ impl Figure {
     }
 }
 
+/// The names of all figures that there are.
+pub const FIGURES: [&str; 11] = [
+    h2::IOWAIT.name,
+    h2::PSI_IO.name,
+    curves::NAME,
+    h1::NAME,
+    ab::LORA,
+    ab::ARMS,
+    h7::NAME,
+    memory::EVICTION,
+    h8::NAME,
+    stall_map::NAME,
+    memory::OVERVIEW,
+];
+
 /// Draws what can be drawn; what cannot becomes a note. Figures of other experiments are left out
 /// without a word.
 pub(crate) fn draw_all(

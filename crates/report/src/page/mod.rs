@@ -108,8 +108,23 @@ pub(crate) fn render(analysis: &Analysis) -> String {
             .into(),
         methods: methods(),
     };
-    page.render()
-        .expect("the template only writes to a String, which cannot fail")
+    let html = page
+        .render()
+        .expect("the template only writes to a String, which cannot fail");
+    without_commands(html)
+}
+
+/// A name from a server or a file may hold what commands a terminal or turns the direction of text:
+/// it is shown as what cannot be shown.
+fn without_commands(html: String) -> String {
+    let commands = |c: char| {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || c.is_control() && c != '\n' && c != '\t'
+    };
+    match html.contains(commands) {
+        true => html.replace(commands, "\u{fffd}"),
+        false => html,
+    }
 }
 
 /// Nothing is loaded, run or sent; the one style is known by its hash, and fonts lie in it.
@@ -126,7 +141,7 @@ fn policy(style: &str) -> String {
 
 fn table_note(analysis: &Analysis) -> String {
     let mut note = String::from(
-        "Latencies of the requests that were wanted within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests; its interval 368 in one run, or 100 in each of several.",
+        "Latencies of the requests that were wanted within the measured interval and ended well, all repeats’ rows pooled. – where there is no value, or too few for the figure: a p99 needs 100 requests; its interval 368 in one run, and more where its requests are like their neighbours, or 100 in each of several.",
     );
     if let Some(cell) = analysis.cells.first() {
         note.push_str(&format!(" In brackets: 95 % {}.", cell.method.name()));

@@ -44,6 +44,13 @@ pub(super) fn compare(analysis: &Analysis, blocks: &Blocks, findings: &mut Findi
         None => no_effect(&usable, blocks),
         Some(worst) => {
             let reads = bytes.iter().find(|reads| reads.arm == worst.arm);
+            if reads.is_some_and(|it| matches!(it.share(), Share::Servers) && !it.has_mechanism()) {
+                findings.doubt(
+                    "MECHANISM_UNSEEN",
+                    None,
+                    "that the server reads is known, why it does is not: neither refaults, major faults, swap nor a KV tier move with it; files that it reads past the page cache move none of them",
+                );
+            }
             with_effect(worst, reads, &usable)
         }
     }

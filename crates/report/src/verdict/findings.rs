@@ -2,7 +2,7 @@
 
 use super::{Concluded, is_embedded, limits};
 use crate::Analysis;
-use record::{Effect, Reason, Verdict, VerdictKind};
+use record::{Effect, Reason, RunState, Verdict, VerdictKind};
 
 /// Reasons, and what stands against resting a decision on them.
 pub(super) struct Findings {
@@ -44,6 +44,8 @@ impl Findings {
     fn gates(&mut self, analysis: &Analysis) {
         let mut failed: Vec<(&str, Effect, usize)> = Vec::new();
         let manifests = analysis.runs.iter().filter_map(|run| run.manifest.as_ref());
+        // A run that was cut off enters no figure; that it failed its gates says nothing of those.
+        let manifests = manifests.filter(|manifest| manifest.state == RunState::Complete);
         for gate in manifests.flat_map(|manifest| &manifest.gates) {
             if gate.passed || gate.effect == Effect::Noted {
                 continue;

@@ -22,6 +22,18 @@ pub(super) struct Reads {
     pub(super) others: &'static str,
     /// The arm itself makes others use it.
     pub(super) planted: bool,
+    /// What says why the server reads, by the limit that each must grow by.
+    mechanisms: Vec<Mechanism>,
+    /// Requests that waited in the server, on average.
+    waiting: Option<[f64; 2]>,
+}
+
+/// A counter that moves where the server needs the device: in the baseline and in the arm.
+struct Mechanism {
+    code: &'static str,
+    what: &'static str,
+    values: [f64; 2],
+    limit: f64,
 }
 
 /// Whose the reads are by which an arm exceeds the baseline.
@@ -55,7 +67,51 @@ impl Reads {
             })
         };
         let planted = analysis.session.experiment == "h4";
+        let both = |figure| Some([base.get(figure)?, other.get(figure)?]);
+        let page_mb = analysis.session.host.page_size_bytes as f64 / 1e6;
+        let refaults = both(HostFigure::RefaultPagesS).map(|it| it.map(|pages| pages * page_mb));
+        let majfaults = both(HostFigure::ServerMajfaultsS).or_else(|| both(HostFigure::MajfaultsS));
+        let bytes = limits::MECHANISM * other.get(HostFigure::ReadMbS).unwrap_or_default();
+        let bytes = bytes.max(limits::READS_MB_S);
+        let mechanisms = [
+            (
+                "REFAULTS",
+                "MB/s are read back soon after their eviction",
+                refaults,
+                bytes,
+            ),
+            (
+                "MAJOR_FAULTS",
+                "page faults a second need I/O",
+                majfaults,
+                limits::MAJFAULTS_S,
+            ),
+            (
+                "SWAP_IN",
+                "pages a second are swapped in",
+                both(HostFigure::SwapinPagesS),
+                limits::SWAPIN_PAGES_S,
+            ),
+            (
+                "KV_ONBOARD",
+                "MB/s of KV cache come back from a lower tier",
+                both(HostFigure::KvOnboardMbS),
+                bytes,
+            ),
+        ];
+        let mechanisms = mechanisms
+            .into_iter()
+            .filter_map(|(code, what, values, limit)| {
+                Some(Mechanism {
+                    code,
+                    what,
+                    values: values?,
+                    limit,
+                })
+            });
         Self {
+            mechanisms: mechanisms.collect(),
+            waiting: both(HostFigure::ServerWaiting),
             arm: arm.to_owned(),
             planted,
             device: read(HostFigure::ReadMbS),
@@ -95,6 +151,27 @@ impl Reads {
             );
             findings.reason("OTHERS_READ", Some(arm), said(&what, base, arm));
         }
+        let said = |[base, arm]: [f64; 2], what: &str| {
+            format!(
+                "{} {what} in {}, {} in the baseline",
+                plain(arm),
+                self.arm,
+                plain(base)
+            )
+        };
+        for it in self.mechanisms.iter().filter(|it| it.values[1] > 0.0) {
+            findings.reason(it.code, Some(it.values[1]), said(it.values, it.what));
+        }
+        if let Some(waiting) = self.waiting {
+            let words = said(waiting, "requests wait in the server on average");
+            findings.reason("SERVER_QUEUE", Some(waiting[1]), words);
+        }
+    }
+
+    /// Whether some counter moves that says why the server reads: part 3 of the five-part rule.
+    pub(super) fn has_mechanism(&self) -> bool {
+        let moves = |it: &Mechanism| it.values[1] - it.values[0] >= it.limit;
+        self.mechanisms.iter().any(moves)
     }
 
     /// Whose the reads are by which the arm exceeds the baseline, if by enough to matter.

@@ -170,6 +170,47 @@ fn what_is_missing_or_damaged_is_named_and_the_rest_analysed() {
 }
 
 #[test]
+fn what_stands_twice_is_counted_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut session = small().write(root.path());
+    let once = analyze(&session);
+    let run = session.run_dirs().next().unwrap();
+    let rows = std::fs::read_to_string(run.requests()).unwrap();
+    let last = rows.lines().last().unwrap();
+    std::fs::write(run.requests(), format!("{rows}{last}\n")).unwrap();
+    let id = session.manifest.runs[0].clone();
+    session.manifest.runs.push(id);
+    let twice = analyze(&session);
+    let notes: Vec<String> = twice.notes.iter().map(ToString::to_string).collect();
+    for words in [
+        "stands twice in session.json; it is counted once",
+        "1 rows of requests.csv repeat a request’s number: they are left out",
+    ] {
+        assert!(notes.iter().any(|note| note.contains(words)), "{notes:?}");
+    }
+    assert_eq!(twice.runs.len(), once.runs.len());
+    let requests = |analysis: &report::Analysis| -> Vec<_> {
+        let runs = analysis.runs.iter();
+        let counts = runs.filter_map(|run| Some(run.summary.as_ref()?.requests));
+        counts.collect()
+    };
+    assert_eq!(requests(&twice), requests(&once));
+}
+
+#[test]
+fn without_telemetry_the_requests_are_still_drawn() {
+    let root = tempfile::tempdir().unwrap();
+    let session = small().write(root.path());
+    for run in session.run_dirs() {
+        std::fs::remove_file(run.telemetry()).unwrap();
+    }
+    let analysis = analyze(&session);
+    let overview = analysis.figures.iter();
+    let overview = overview.filter(|it| it.name() == "session_overview");
+    assert_eq!(overview.count(), 1, "{:?}", analysis.notes);
+}
+
+#[test]
 fn a_session_without_runs_is_a_page_that_says_so() {
     let scenario = Scenario {
         users: vec![],
@@ -213,13 +254,14 @@ fn the_page_says_what_was_done_to_the_machine_and_what_was_not() {
 #[test]
 fn a_hostile_name_runs_nothing_and_the_page_asks_for_nothing() {
     let scenario = Scenario {
-        model: "</style><script>alert(1)</script><img src=x onerror=alert(2)>",
+        model: "</style><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\u{202e}",
         ..small()
     };
     let html = analyzed("hostile", &scenario).html;
     // The page's own script, and no other.
     assert_eq!(html.matches("<script").count(), 1);
     assert!(!html.contains("<img"));
+    assert!(!html.contains(['\x1b', '\u{202e}']));
     assert!(html.contains("&lt;script") || html.contains("&#60;script"));
     assert!(html.contains("default-src &#39;none&#39;") || html.contains("default-src 'none'"));
     // The only address is the name of SVG's vocabulary, which nothing fetches, and the target's.

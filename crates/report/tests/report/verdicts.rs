@@ -301,8 +301,26 @@ fn two_sessions_are_compared_cell_by_cell_and_by_their_manifests() {
     assert_eq!(fields, ["target.model"]);
     let text = comparison.to_text();
     assert!(text.contains("target.model: model-a → model-b"), "{text}");
+    assert!(text.contains("They differ in model: these are two different questions"));
     let same = report::compare(&before, &before);
     assert_eq!(same.differences, []);
+    assert!(same.to_text().contains("Both are the same session"));
+    let fewer = analyzed(
+        "fewer",
+        &Scenario {
+            users: vec![4, 32],
+            ..sweep(8.0, "model-a")
+        },
+    );
+    let text = report::compare(&before, &fewer).to_text();
+    assert!(
+        text.contains("Only the first session has: 16 users."),
+        "{text}"
+    );
+    assert!(
+        text.contains("Only the second session has: 32 users."),
+        "{text}"
+    );
     assert!(same.cells.iter().all(|it| it.change.ratio == 1.0));
 }
 
