@@ -59,10 +59,9 @@ fn users(state: &State, shape: Shape) -> Row {
     Row::new(
         1,
         vec![
-            Span::raw(format!(
-                " users {users} · {in_flight} in flight · {ok} ok · "
-            )),
+            Span::raw(format!(" users {users} · ")),
             Span::styled(format!("{failed} failed"), style),
+            Span::raw(format!(" · {ok} ok · {in_flight} in flight")),
         ],
     )
 }
