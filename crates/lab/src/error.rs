@@ -57,6 +57,15 @@ pub enum LabError {
         /// The last line of its log.
         last_words: String,
     },
+    /// Something answers where the server is to be started.
+    #[error(
+        "something answers at {address} already, and would be measured in place of the server that \
+         is to be started there: end it, or name it with --url, without a lifecycle"
+    )]
+    AddressTaken {
+        /// Where.
+        address: std::net::SocketAddr,
+    },
     /// Another session measures this server.
     #[error("{url}: another session measures this server now; wait until it has ended")]
     TargetBusy {
@@ -211,7 +220,7 @@ pub enum LabError {
     /// The server ended during a run.
     #[error(
         "{run}: the server ended during the run; its last words: {last_words}. What was measured \
-         until then is kept"
+         until then is kept; see server.log, and go on with --resume"
     )]
     ServerDied {
         /// The run.
@@ -230,6 +239,7 @@ impl LabError {
                 | LabError::Results { .. }
                 | LabError::Storage { .. }
                 | LabError::TargetBusy { .. }
+                | LabError::AddressTaken { .. }
                 | LabError::NotOurs
                 | LabError::NotOursToVary
                 | LabError::NoVariant { .. }

@@ -15,7 +15,7 @@ pub(crate) struct TargetLock(#[expect(dead_code, reason = "held, not used")] Opt
 
 impl TargetLock {
     pub(crate) fn take(url: &BaseUrl) -> Result<Self, LabError> {
-        let name = format!("spillpoint {url}");
+        let name = format!("spillpoint {}", place(url));
         // A name of at most 107 bytes.
         let name = &name.as_bytes()[..name.len().min(107)];
         let taken = SocketAddr::from_abstract_name(name)
@@ -31,6 +31,15 @@ impl TargetLock {
     }
 }
 
+/// One name for what is one server: `localhost` and 127.0.0.1 are.
+fn place(url: &BaseUrl) -> String {
+    match url.addresses().unwrap_or_default().first() {
+        Some(address) if address.ip().is_loopback() => format!("loopback:{}", address.port()),
+        Some(address) => address.to_string(),
+        None => url.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,10 +48,16 @@ mod tests {
     fn a_target_is_taken_once_and_free_again() {
         let url: BaseUrl = "http://127.0.0.1:1/lock-test".parse().unwrap();
         let lock = TargetLock::take(&url).unwrap();
-        assert!(matches!(
-            TargetLock::take(&url),
-            Err(LabError::TargetBusy { .. })
-        ));
+        for same in [
+            "http://127.0.0.1:1/lock-test",
+            "http://localhost:1",
+            "http://[::1]:1",
+        ] {
+            assert!(matches!(
+                TargetLock::take(&same.parse().unwrap()),
+                Err(LabError::TargetBusy { .. })
+            ));
+        }
         drop(lock);
         TargetLock::take(&url).unwrap();
     }

@@ -56,8 +56,7 @@ fn wait_until(
             return Err(LabError::ServerNotReady { limit, last_words });
         }
         if !server.is_running() {
-            let last_words = server.last_words();
-            return Err(LabError::ServerEnded { last_words });
+            return Err(server.ended());
         }
         thread::sleep(LOOK);
     }

@@ -20,6 +20,7 @@ use record::MemoryBack;
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -34,6 +35,8 @@ pub(crate) struct ManagedServer {
     own: Lifecycle,
     /// As it is started: its own, or a variant.
     lifecycle: Lifecycle,
+    /// Where it will listen.
+    addresses: Vec<SocketAddr>,
     log: PathBuf,
     /// What its log may not show.
     api_key: Option<ApiKey>,
@@ -49,10 +52,16 @@ struct Running {
 
 impl ManagedServer {
     /// A server that does not run yet. All its lines are kept in `log`, less the key.
-    pub(crate) fn new(lifecycle: Lifecycle, log: &Path, api_key: Option<ApiKey>) -> Self {
+    pub(crate) fn new(
+        lifecycle: Lifecycle,
+        addresses: Vec<SocketAddr>,
+        log: &Path,
+        api_key: Option<ApiKey>,
+    ) -> Self {
         Self {
             own: lifecycle.clone(),
             lifecycle,
+            addresses,
             log: log.to_owned(),
             api_key,
             running: None,
@@ -70,8 +79,10 @@ impl ManagedServer {
         self.lifecycle = self.own.varied(variant);
     }
 
-    /// Starts it. Whether it answers is another question.
+    /// Starts it. Whether it answers is another question; refused where something answers already,
+    /// which would be measured in its place.
     pub(crate) fn start(&mut self) -> Result<(), LabError> {
+        self.none_answers()?;
         let failed = |source| LabError::ServerStart {
             command: self.lifecycle.start.join(" "),
             source,
@@ -92,6 +103,30 @@ impl ManagedServer {
         keep(child.stderr.take(), &log, &first_line, key);
         self.running = Some(Running { child, first_line });
         Ok(())
+    }
+
+    /// What is stopped may go on listening for a moment.
+    fn none_answers(&self) -> Result<(), LabError> {
+        const MOMENT: Duration = Duration::from_secs(2);
+        let asked = Instant::now();
+        let answers = |address: &&SocketAddr| {
+            TcpStream::connect_timeout(address, Duration::from_secs(1)).is_ok()
+        };
+        while let Some(address) = self.addresses.iter().find(answers) {
+            if asked.elapsed() > MOMENT {
+                return Err(LabError::AddressTaken { address: *address });
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// The error of a server that has ended. What it said last may still be on its way into its log.
+    pub(crate) fn ended(&self) -> LabError {
+        thread::sleep(Duration::from_millis(100));
+        LabError::ServerEnded {
+            last_words: self.last_words(),
+        }
     }
 
     /// The process that was started.

@@ -52,7 +52,7 @@ struct Begun {
 /// Nothing is left behind: a server that was started ends with the session.
 pub fn run(job: &Job, stop: &Stop, observer: &mut dyn FnMut(Event)) -> Result<Ended, LabError> {
     let roots = Roots::default();
-    let cache = needs::check(job)?;
+    let cache = needs::check(job, observer)?;
     observer(Event::Estimated(estimate(job)));
     let _lock = TargetLock::take(&job.target.url)?;
     put_back_what_was_left(job, observer);
@@ -177,7 +177,7 @@ fn begin(
     let host = host::facts(roots);
     let clock = SessionClock::start();
     let name = place::session_name(&job.plan, &host.hostname);
-    let target = resolve(job, roots, &results, &name)?;
+    let target = resolve(job, roots, &results, &name, stop)?;
     let mut manifest = manifest(job, name, &target, host, device, clock);
     manifest.prepared = preparation.done.clone();
     let dir = SessionDir::new(results.join(&manifest.session));
@@ -227,7 +227,7 @@ fn resume(
     )?;
     session.manifest.prepared = preparation.done.clone();
     let clock = SessionClock::from_t0(session.manifest.t0_mono_ns);
-    let target = resolve(job, roots, session.dir.path(), "resumed")?;
+    let target = resolve(job, roots, session.dir.path(), "resumed", stop)?;
     if target.facts.model != session.manifest.target.model {
         return Err(refuse(
             "the server has another model now; start a new session",
@@ -258,9 +258,15 @@ fn precondition(
     Ok(())
 }
 
-fn resolve(job: &Job, roots: &Roots, folder: &Path, name: &str) -> Result<ReadyTarget, LabError> {
+fn resolve(
+    job: &Job,
+    roots: &Roots,
+    folder: &Path,
+    name: &str,
+    stop: &Stop,
+) -> Result<ReadyTarget, LabError> {
     let log = folder.join(format!(".{name}.server.log"));
-    ReadyTarget::resolve(&job.target, job.plan.workload.api, roots, &log)
+    ReadyTarget::resolve(&job.target, job.plan.workload.api, roots, &log, stop)
 }
 
 fn manifest(

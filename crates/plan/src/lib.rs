@@ -21,6 +21,7 @@ mod target;
 mod values;
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 pub use arm::{AdapterUse, Arm, CacheState};
 pub use builtin::{BUILTIN, Builtin};
@@ -262,7 +263,34 @@ impl Plan {
         let plan: Self = toml::from_str(toml).map_err(PlanError::Toml)?;
         phase::check(&plan)?;
         arm::check(&plan)?;
+        plan.has_length()?;
         Ok(plan)
+    }
+
+    /// A run that measures for no time, or gives its requests none, measures nothing.
+    pub fn has_length(&self) -> Result<(), PlanError> {
+        const LEAST: Duration = Duration::from_millis(100);
+        let quick = self.quick.as_ref().map(|quick| &quick.timing);
+        let durations = [Some(self.timing.duration), quick.and_then(|it| it.duration)];
+        let timeouts = [
+            Some(self.timing.request_timeout),
+            quick.and_then(|it| it.request_timeout),
+        ];
+        let wrong = |what| PlanError::Inconsistent {
+            plan: self.name.clone(),
+            what,
+        };
+        if durations.into_iter().flatten().any(|it| it.0 < LEAST) {
+            return Err(wrong(
+                "`duration` is too short to measure in: use 100ms or more",
+            ));
+        }
+        if timeouts.into_iter().flatten().any(|it| it.0 < LEAST) {
+            return Err(wrong(
+                "`request_timeout` is too short for an answer: use 100ms or more",
+            ));
+        }
+        Ok(())
     }
 
     /// The arm of a run of this plan.

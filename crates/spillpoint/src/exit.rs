@@ -19,6 +19,11 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Whether it failed.
+    pub(crate) fn is_error(&self) -> bool {
+        matches!(self, Exit::Failed(_) | Exit::Usage(_))
+    }
+
     /// Tells a person what went wrong, and the shell how it ended.
     pub(crate) fn report(self) -> ExitCode {
         let (status, error) = match self {

@@ -43,7 +43,7 @@ pub(super) struct Journal {
     boot_id: Option<String>,
 }
 
-const NAME: &str = "changed-settings.jsonl";
+pub(super) const NAME: &str = "changed-settings.jsonl";
 
 impl Journal {
     /// The machine's journal in this folder, made if there is none.
@@ -74,9 +74,12 @@ impl Journal {
 
     /// The same, but only if there is one that holds something.
     pub(super) fn open_left(state: &Path, machine: &Machine) -> Result<Option<Self>, LabError> {
-        match fs::metadata(state.join(NAME)) {
+        let path = state.join(NAME);
+        match fs::metadata(&path) {
             Ok(found) if found.len() > 0 => Self::open(state, machine).map(Some),
-            _ => Ok(None),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(LabError::Journal { path, source }),
         }
     }
 

@@ -31,6 +31,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The file that names what a session has changed.
+    pub fn journal(&self) -> Option<PathBuf> {
+        Some(self.state.as_ref()?.join(journal::NAME))
+    }
+
     fn boot_id(&self) -> Option<String> {
         let file = self.root.join("proc/sys/kernel/random/boot_id");
         Some(fs::read_to_string(file).ok()?.trim().to_owned())

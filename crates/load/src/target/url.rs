@@ -1,6 +1,10 @@
 //! A server's base URL.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+    str::FromStr,
+};
 
 /// `http://host[:port][/prefix]`, or `https://…`. A `/v1` at the end, as OpenAI clients are given it, is taken off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,11 @@ pub enum UrlError {
 }
 
 impl BaseUrl {
+    /// The addresses that its host's name has, with its port.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok(self.endpoint().to_socket_addrs()?.collect())
+    }
+
     pub(super) fn is_https(&self) -> bool {
         self.https
     }

@@ -39,6 +39,16 @@ impl ServerProcess {
 }
 
 impl ServerProcess {
+    /// Whether it is `other`, or was started by it or by one that it started.
+    pub fn descends_from(&self, roots: &Roots, other: ServerProcess) -> bool {
+        // No tree is so deep; a process that ends meanwhile ends the way.
+        let parents = std::iter::successors(Some(self.pid), |pid| {
+            let stat = tree::stat(&roots.proc.join(pid.to_string()))?;
+            (stat.parent > 0).then_some(stat.parent)
+        });
+        parents.take(64).any(|pid| pid == other.pid)
+    }
+
     /// What its processes have caused to be read from storage since they began (proc(5),
     /// `/proc/PID/io`); absent where that is not ours to see.
     pub fn read_bytes(&self, roots: &Roots) -> Option<u64> {

@@ -16,7 +16,7 @@ pub(crate) struct Run {
     pub(crate) target: Target,
     /// Go on with a session that was cut short, after its last whole run.
     #[arg(long, value_name = "SESSION", conflicts_with_all = [
-        "plan", "quick", "users", "duration", "repeats", "prompt_tokens", "max_tokens", "seed", "api",
+        "quick", "users", "duration", "repeats", "prompt_tokens", "max_tokens", "seed", "api",
         "results",
     ])]
     pub(crate) resume: Option<PathBuf>,

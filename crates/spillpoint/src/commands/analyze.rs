@@ -3,8 +3,10 @@
 use crate::{
     cli,
     exit::{Exit, OrExit, Result},
+    terminal::plain,
 };
-use record::{RecordError, Session, VerdictKind, write_whole};
+use anyhow::Context;
+use record::{Session, VerdictKind, write_whole};
 use report::{Analysis, Figure, Theme};
 use std::{
     fs,
@@ -23,14 +25,43 @@ pub(crate) fn run(args: &cli::Analyze) -> Result {
     if sessions.is_empty() {
         sessions.push(Path::new("results/latest"));
     }
-    let mut invalid = false;
+    let mut exit = Exit::Done;
     for path in sessions {
-        let mut session = Session::open(path).or_usage()?;
-        let analysis = analyze_and_draw(&mut session, &figures)?;
-        show(&session, &analysis)?;
-        invalid |= analysis.verdict.kind == VerdictKind::Invalid;
+        // One that can't be read is no reason to leave out the others.
+        exit = worse(exit, one(path, &figures).unwrap_or_else(|failed| failed));
     }
-    Ok(if invalid { Exit::Invalid } else { Exit::Done })
+    Ok(exit)
+}
+
+fn one(path: &Path, figures: &[&str]) -> Result {
+    let mut session = Session::open(path).or_usage()?;
+    let analysis = analyze_and_draw(&mut session, figures)?;
+    show(&session, &analysis)?;
+    for start in figures {
+        let is_it = |figure: &Figure| figure.name().starts_with(start);
+        if !analysis.figures.iter().any(is_it) {
+            writeln!(io::stdout(), "note: this session has no figure {start}")?;
+        }
+    }
+    Ok(match analysis.verdict.kind {
+        VerdictKind::Invalid => Exit::Invalid,
+        _ => Exit::Done,
+    })
+}
+
+/// What the program ends with: the first that failed, or else what is invalid. A further one that
+/// failed is told at once.
+fn worse(before: Exit, now: Exit) -> Exit {
+    match (before, now) {
+        (Exit::Done, now) => now,
+        (before, Exit::Done | Exit::Invalid) if before.is_error() => before,
+        (before, now) if before.is_error() => {
+            let _ = now.report();
+            before
+        }
+        (before, Exit::Done) => before,
+        (_, now) => now,
+    }
 }
 
 /// Analyses a session and writes what can be made again from its raw files.
@@ -43,21 +74,40 @@ fn analyze_and_draw(session: &mut Session, figures: &[&str]) -> Result<Analysis>
     let analysis = report::analyze(session);
     let verdict = analysis.verdict.clone();
     session.write_verdict(verdict).or_failed()?;
-    write(session, &analysis).or_failed()?;
+    write(session, &analysis)?;
     let wanted = |figure: &&Figure| {
         figures.is_empty() || figures.iter().any(|start| figure.name().starts_with(start))
     };
     draw(session, analysis.figures.iter().filter(wanted))?;
+    let is_drawn = |name: &str| analysis.figures.iter().any(|figure| figure.name() == name);
+    for name in report::FIGURES.iter().filter(|name| !is_drawn(name)) {
+        for extension in ["svg", "png"] {
+            let outdated = session.dir.figures().join(format!("{name}.{extension}"));
+            remove(&outdated)?;
+        }
+    }
     Ok(analysis)
 }
 
-fn write(session: &Session, analysis: &Analysis) -> std::result::Result<(), RecordError> {
+fn write(session: &Session, analysis: &Analysis) -> Result<()> {
     for run in &analysis.runs {
-        if let Some(summary) = &run.summary {
-            session.dir.run(&run.id).write_summary(summary)?;
+        let dir = session.dir.run(&run.id);
+        match &run.summary {
+            Some(summary) => dir.write_summary(summary).or_failed()?,
+            // One of before would say what its rows don't say any more.
+            None => remove(&dir.summary())?,
         }
     }
-    write_whole(&session.dir.report(), analysis.html.as_bytes())
+    write_whole(&session.dir.report(), analysis.html.as_bytes()).or_failed()
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error)
+            .with_context(|| format!("cannot remove {}", file.display()))
+            .or_failed(),
+        _ => Ok(()),
+    }
 }
 
 fn draw<'a>(session: &Session, figures: impl Iterator<Item = &'a Figure>) -> Result<()> {
@@ -75,24 +125,37 @@ fn draw<'a>(session: &Session, figures: impl Iterator<Item = &'a Figure>) -> Res
 /// The table, what is to be said about it, and where the rest is.
 pub(crate) fn show(session: &Session, analysis: &Analysis) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", title(analysis))?;
-    writeln!(out)?;
-    write!(out, "{}", report::table(analysis).to_text())?;
+    match write!(out, "{}", plain(&said(session, analysis))) {
+        // Whoever reads no further wants to know how it ended all the same.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn said(session: &Session, analysis: &Analysis) -> String {
+    let mut out = format!(
+        "{}\n\n{}",
+        title(analysis),
+        report::table(analysis).to_text()
+    );
     if analysis.cells.iter().any(|cell| cell.invalid) {
-        writeln!(out, "* a gate failed: INVALID; see the report")?;
+        out.push_str("* a gate failed: INVALID; see the report\n");
     }
     if let Some(tiers) = report::tier_table(analysis) {
-        writeln!(out)?;
-        write!(out, "{}", tiers.to_text())?;
+        out.push_str(&format!("\n{}", tiers.to_text()));
     }
-    writeln!(out)?;
-    writeln!(out, "{}", report::verdict_text(analysis).trim_end())?;
-    writeln!(out)?;
+    out.push_str(&format!(
+        "\n{}\n\n",
+        report::verdict_text(analysis).trim_end()
+    ));
     for note in &analysis.notes {
-        writeln!(out, "note: {note}")?;
+        out.push_str(&format!("note: {note}\n"));
     }
-    writeln!(out, "report: {}", shown(&session.dir.report()).display())?;
-    Ok(())
+    out.push_str(&format!(
+        "report: {}\n",
+        shown(&session.dir.report()).display()
+    ));
+    out
 }
 
 fn title(analysis: &Analysis) -> String {

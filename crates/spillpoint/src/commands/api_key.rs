@@ -1,9 +1,12 @@
 //! Where the server's key comes from.
 
-use crate::exit::{OrExit, Result};
-use anyhow::Context;
+use crate::{
+    exit::{Exit, OrExit, Result},
+    named_file::read_text,
+};
+use anyhow::{Context, anyhow};
 use load::ApiKey;
-use std::{env, fs, path::Path};
+use std::{env, path::Path};
 
 const VARIABLE: &str = "OPENAI_API_KEY";
 
@@ -13,8 +16,7 @@ pub(super) fn api_key(file: Option<&Path>) -> Result<Option<ApiKey>> {
     let (text, of) = match file {
         Some(path) => {
             let of = path.display().to_string();
-            let text =
-                fs::read_to_string(path).with_context(|| format!("{of}: cannot read the key"));
+            let text = read_text(path).with_context(|| format!("{of}: cannot read the key"));
             (text.or_usage()?, of)
         }
         None => match env::var(VARIABLE) {
@@ -23,7 +25,11 @@ pub(super) fn api_key(file: Option<&Path>) -> Result<Option<ApiKey>> {
             text => (text.context(VARIABLE).or_usage()?, VARIABLE.to_owned()),
         },
     };
-    ApiKey::new(text.trim_end_matches(['\r', '\n']))
+    let key = text.trim_end_matches(['\r', '\n']);
+    if key.is_empty() {
+        return Err(Exit::Usage(anyhow!("{of}: it holds no key: it is empty")));
+    }
+    ApiKey::new(key)
         .with_context(|| format!("{of} holds what can't be sent: use printable ASCII alone"))
         .or_usage()
         .map(Some)

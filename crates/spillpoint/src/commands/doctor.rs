@@ -4,6 +4,7 @@ use super::api_key::api_key;
 use crate::{
     cli,
     exit::{Exit, Result},
+    named_file::is_there,
 };
 use load::{ApiKey, Wish};
 use probe::{
@@ -19,6 +20,7 @@ use std::{
 const ANSWER: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &cli::Doctor) -> Result {
+    is_there(&args.storage)?;
     let mut findings = examine(&gather(&Roots::default(), &args.storage));
     if let Some(url) = &args.url {
         let key = api_key(args.api_key_file.as_deref())?;

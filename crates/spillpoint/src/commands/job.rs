@@ -4,6 +4,7 @@ use super::{api_key::api_key, calibrate::cited, plan, restore::machine};
 use crate::{
     cli, embedded,
     exit::{Exit, OrExit, Result},
+    named_file::read_text,
 };
 use ::plan::{Overrides, Plan, TargetFile};
 use anyhow::{Context, anyhow};
@@ -12,7 +13,6 @@ use load::ApiKey;
 use record::{Session, TargetKind};
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -36,6 +36,7 @@ pub(super) fn job(args: cli::Run) -> Result<Job> {
         prompt_tokens: args.workload.prompt_tokens,
         output_tokens: args.workload.max_tokens,
     });
+    plan.has_length().or_usage()?;
     let (target, from_file) = target(&args.target, &plan, &args.results)?;
     if let (None, Some(api)) = (args.workload.api, from_file.api) {
         plan.workload.api = api;
@@ -62,13 +63,32 @@ fn resumed(args: &cli::Run, path: &Path) -> Result<Job> {
         .or_usage()?;
     let results = session.dir.path().parent().map(Path::to_owned);
     let results = results.unwrap_or_else(|| args.results.clone());
+    let then = &session.manifest.target;
+    if let Some(name) = args.plan.as_deref()
+        && name != plan.name.as_str()
+        && name != session.manifest.experiment
+    {
+        let is = &session.manifest.experiment;
+        let error = anyhow!("{}: it is a session of {is}, not of {name}", path.display());
+        return Err(Exit::Usage(error));
+    }
     let mut named = args.target.clone();
-    let attached = session.manifest.target.kind == TargetKind::Attached;
+    let attached = then.kind == TargetKind::Attached;
     if named.url.is_none() && named.target.is_none() && attached {
-        named.url = Some(session.manifest.target.url.parse().or_usage()?);
+        named.url = Some(then.url.parse().or_usage()?);
+    }
+    if named.model.is_none() && named.url.is_some() {
+        named.model = Some(then.model.clone());
     }
     let (target, _) = target(&named, &plan, &results)?;
-    if target.whose.kind() != session.manifest.target.kind {
+    if attached && target.url.to_string() != then.url {
+        let (url, then) = (&target.url, &then.url);
+        let error = anyhow!(
+            "the session was against {then}, and {url} may be another server: its figures would not be one session's; start a new one"
+        );
+        return Err(Exit::Usage(error));
+    }
+    if target.whose.kind() != then.kind {
         let error = anyhow!(
             "the session was against another kind of server: name it with --url or --target"
         );
@@ -114,6 +134,11 @@ fn target(args: &cli::Target, plan: &Plan, results: &Path) -> Result<(Target, Fr
             (from_file.api, from_file.storage) = (file.api, file.storage.clone());
             of_file(file, path, api_key(args.api_key_file.as_deref())?)?
         }
+        (None, None) if args.api_key_file.is_some() => {
+            return Err(Exit::Usage(anyhow!(
+                "--api-key-file names a key, and no server that wants it: name the server with --url or --target"
+            )));
+        }
         (None, None) => embedded::target(plan, results)?,
     };
     target.model_files.extend(args.model_files.iter().cloned());
@@ -127,7 +152,7 @@ fn target(args: &cli::Target, plan: &Plan, results: &Path) -> Result<(Target, Fr
 }
 
 fn target_file(path: &Path) -> Result<TargetFile> {
-    let toml = fs::read_to_string(path)
+    let toml = read_text(path)
         .with_context(|| format!("{}: cannot read the target's file", path.display()))
         .or_usage()?;
     TargetFile::parse(&toml)
@@ -136,13 +161,15 @@ fn target_file(path: &Path) -> Result<TargetFile> {
 }
 
 fn of_file(file: TargetFile, path: &Path, api_key: Option<ApiKey>) -> Result<Target> {
-    let words = file.lifecycle.iter().flat_map(|lifecycle| &lifecycle.start);
+    let commands = file.lifecycle.iter();
+    let commands = commands.flat_map(|it| it.start.iter().chain(it.stop.iter().flatten()));
+    let mut words = commands.chain(file.variants.values().flat_map(|variant| &variant.args));
     if let Some(key) = &api_key
-        && words.into_iter().any(|word| key.is_in(word))
+        && words.any(|word| key.is_in(word))
     {
         let error = anyhow!(
-            "{}: its start command holds the API key, which every user of this machine could read: \
-             give it to the server by its environment or a file",
+            "{}: its start command holds the API key, or its stop command or a variant does, which \
+             every user of this machine could read: give it to the server by its environment or a file",
             path.display()
         );
         return Err(Exit::Usage(error));

@@ -3,11 +3,11 @@
 use crate::{
     cli,
     exit::{Exit, OrExit, Result},
+    named_file::read_text,
 };
 use anyhow::{Context, anyhow};
 use plan::{BUILTIN, Builtin, Plan};
 use std::{
-    fs,
     io::{self, Write},
     path::Path,
 };
@@ -58,7 +58,7 @@ fn named(name: &str) -> Result<Builtin> {
 }
 
 fn read(file: &Path) -> Result<Plan> {
-    let toml = fs::read_to_string(file)
+    let toml = read_text(file)
         .with_context(|| format!("{}: cannot read the plan", file.display()))
         .or_usage()?;
     Plan::parse(&toml)

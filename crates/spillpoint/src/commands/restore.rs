@@ -11,13 +11,20 @@ use std::{
 };
 
 pub(crate) fn run() -> Result {
-    let undone = match lab::restore(&machine()) {
+    let machine = machine();
+    let Some(journal) = machine.journal() else {
+        return Err(Exit::Usage(anyhow!(
+            "neither XDG_STATE_HOME nor HOME says where the journal of changes is: set the one that the session had"
+        )));
+    };
+    let undone = match lab::restore(&machine) {
         Err(error @ LabError::MachineBusy { .. }) => return Err(Exit::Usage(error.into())),
         undone => undone.or_failed()?,
     };
     let mut out = io::stdout().lock();
     if undone.is_empty() {
-        writeln!(out, "nothing to restore: this machine is as it was found")?;
+        let journal = journal.display();
+        writeln!(out, "nothing to restore: {journal} names no change")?;
     }
     for undone in &undone {
         writeln!(out, "{undone}")?;

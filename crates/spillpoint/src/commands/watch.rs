@@ -4,6 +4,7 @@ use crate::{
     cli::{self, ProgressView},
     exit::{Exit, OrExit, Result},
     interrupt,
+    named_file::is_there,
     progress::wants_dashboard,
 };
 use anyhow::Context;
@@ -27,6 +28,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &cli::Watch) -> Result {
     let interval = SampleInterval::new(args.interval.get()).or_usage()?;
     let roots = Roots::default();
+    is_there(&args.storage)?;
     let under_test = device::resolve(&roots, &args.storage);
     let mut probes = Probes::open(&roots, Some(&under_test));
     if let Ok(gpus) = gpu::find() {
