@@ -143,6 +143,16 @@ fn a_slow_sampler_stops_soon() {
 }
 
 #[test]
+fn a_child_descends_from_its_parent_and_not_the_other_way() {
+    let roots = Roots::default();
+    let child = Waiting::start();
+    let child = server::by_pid(&roots, child.0.id()).unwrap();
+    let parent = server::by_pid(&roots, std::process::id()).unwrap();
+    assert!(child.descends_from(&roots, child));
+    assert!(!parent.descends_from(&roots, child));
+}
+
+#[test]
 fn a_sensor_that_is_read_once_a_second_is_read_once_more_at_the_end() {
     let roots = Roots::default();
     let server = Waiting::start();

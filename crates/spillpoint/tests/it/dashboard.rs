@@ -141,7 +141,7 @@ fn a_run_shows_itself_and_says_what_failed_when_it_is_over() {
         return;
     };
     terminal.shows(&["plan ", "run 1 of 2", "h2-u001-r1", "TTFT p50", "tokens/s"]);
-    terminal.shows(&["GATES", "telemetry_coverage", "users 1 · 1 in flight"]);
+    terminal.shows(&["GATES", "telemetry_coverage", "users 1 · 0 failed"]);
     terminal.shows(&["run 2 of 2", "users 2"]);
     let after = terminal.shows(&["2 runs against", "ended "]);
     assert!(
@@ -161,7 +161,7 @@ fn ctrl_c_ends_a_run_and_a_second_one_at_once_with_the_terminal_as_it_was() {
     let Some(terminal) = Terminal::start(&place, 80, 24, &script) else {
         return;
     };
-    terminal.shows(&["TTFT p50", "users 1 · 1 in flight"]);
+    terminal.shows(&["TTFT p50", "users 1 · 0 failed"]);
     terminal.tmux(&["send-keys", "C-c"]);
     let once = terminal.shows(&["interrupted", "ended 1"]);
     assert!(once.contains("are kept"), "{once}");
@@ -169,7 +169,7 @@ fn ctrl_c_ends_a_run_and_a_second_one_at_once_with_the_terminal_as_it_was() {
     drop(terminal);
 
     let terminal = Terminal::start(&place, 80, 24, &script).unwrap();
-    terminal.shows(&["TTFT p50", "users 1 · 1 in flight"]);
+    terminal.shows(&["TTFT p50", "users 1 · 0 failed"]);
     terminal.tmux(&["send-keys", "C-c"]);
     // While the first is at work: both at once count as one.
     std::thread::sleep(Duration::from_millis(50));

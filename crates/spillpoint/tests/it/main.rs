@@ -15,6 +15,7 @@ mod harness;
 mod host;
 mod kills;
 mod known_answers;
+mod lifecycle;
 mod llama_server;
 mod load;
 mod neighbour;
