@@ -83,6 +83,16 @@ pub(crate) struct CpuShares {
     pub(crate) other: f64,
 }
 
+impl CpuShares {
+    /// All but idle time, with or without a task that waits for I/O.
+    pub(crate) fn busy(&self) -> f64 {
+        self.usr + self.sys + self.other
+    }
+}
+
+/// A core's number, and a share in percent a bin.
+pub(crate) type CoreBins = (u32, Vec<Option<f64>>);
+
 /// CPU time by kind in one bin, in milliseconds, in the order of [`CpuTimes::fields`].
 type Spent = [f64; 8];
 
@@ -118,15 +128,15 @@ impl CpuTimeline {
         self.total.iter().map(shares).collect()
     }
 
-    /// Each core's number and its share of iowait in percent, a value a bin.
-    pub(crate) fn iowait_by_core(&self) -> Vec<(u32, Vec<Option<f64>>)> {
-        let iowait = |bins: &Vec<Spent>| {
-            let shares = bins.iter().map(|spent| Some(shares(spent)?.iowait));
+    /// Each core's number and one of its shares in percent, a value a bin.
+    pub(crate) fn by_core(&self, share: fn(&CpuShares) -> f64) -> Vec<CoreBins> {
+        let bins = |bins: &Vec<Spent>| {
+            let shares = bins.iter().map(|spent| Some(share(&shares(spent)?)));
             shares.collect()
         };
         self.cores
             .iter()
-            .map(|(&core, bins)| (core, iowait(bins)))
+            .map(|(&core, spent)| (core, bins(spent)))
             .collect()
     }
 }

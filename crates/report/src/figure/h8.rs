@@ -1,4 +1,4 @@
-//! `h8_cpu`: where the CPU time goes over the session, and which cores wait for I/O.
+//! `h8_cpu`: where the CPU time goes over the session, which cores are busy, and which wait for I/O.
 
 mod heat;
 mod stack;
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     HostFigure, HostMeans,
     evidence::RunEvidence,
-    timeline::{Bins, CpuTimeline},
+    timeline::{Bins, CoreBins, CpuShares, CpuTimeline},
 };
 
 pub(super) const NAME: &str = "h8_cpu";
@@ -41,8 +41,9 @@ pub(super) fn draw(
     if shares.iter().all(Option::is_none) {
         return Err("no run has telemetry of the CPU");
     }
-    let cores = timeline.iowait_by_core();
-    let title = title(runs, &cores);
+    let busy = timeline.by_core(CpuShares::busy);
+    let iowait = timeline.by_core(|shares| shares.iowait);
+    let title = title(runs, &iowait);
     let head = Head::new(&title, &subtitle(runs, &timeline.bins), WIDTH);
     let column = |y, height| Rect {
         x: LEFT,
@@ -52,9 +53,18 @@ pub(super) fn draw(
     };
     let strip = column(head.height(), bands::height(runs));
     let stack = column(strip.bottom() + 28.0, STACK_HEIGHT);
-    let heat_height = (cores.len() as f64 * 16.0).clamp(48.0, 280.0);
-    let heat = column(stack.bottom() + 46.0, heat_height);
-    let last = if cores.is_empty() { stack } else { heat };
+    let maps = [
+        ("Each core: share of its time busy", busy),
+        ("Each core: share of its time in iowait", iowait),
+    ];
+    let mut below = stack;
+    let mut heats = Vec::new();
+    for (label, cores) in maps.iter().filter(|(_, cores)| !cores.is_empty()) {
+        let height = (cores.len() as f64 * 16.0).clamp(48.0, 280.0);
+        below = column(below.bottom() + 46.0, height);
+        heats.push((label, cores, below));
+    }
+    let last = below;
     let mut scene = Scene::new(WIDTH, last.bottom() + 66.0, title.clone());
     head.draw(&mut scene);
 
@@ -64,8 +74,8 @@ pub(super) fn draw(
     scene.time = Some([strip.x, strip.right(), ends[0], ends[1]]);
     bands::draw(&mut scene, runs, &x, &strip, last.bottom());
     stack::draw(&mut scene, &timeline.bins, &shares, &x, &stack);
-    if !cores.is_empty() {
-        heat::draw(&mut scene, &timeline.bins, &cores, &x, &heat);
+    for (label, cores, plot) in heats {
+        heat::draw(&mut scene, label, bins, cores, &x, &plot);
     }
     x_axis(&mut scene, &last, &x, "Time since the session’s start (s)");
     Ok(Figure {
@@ -81,7 +91,7 @@ fn time_scale(bins: &Bins, plot: &Rect) -> Scale {
 }
 
 /// The mean over all measured intervals, and the worst that one core saw.
-fn title(runs: &[RunEvidence], cores: &[(u32, Vec<Option<f64>>)]) -> String {
+fn title(runs: &[RunEvidence], cores: &[CoreBins]) -> String {
     let host = HostMeans::pooled(runs.iter().map(|run| &run.host));
     let iowait = host.get(HostFigure::IowaitPct);
     let worst = cores

@@ -1,4 +1,4 @@
-//! Each core: a map of its iowait over time.
+//! Each core: a map of a share of its time, over the session.
 
 use super::{
     super::{
@@ -10,12 +10,13 @@ use super::{
     },
     PANEL_LABEL,
 };
-use crate::timeline::Bins;
+use crate::timeline::{Bins, CoreBins};
 
 pub(super) fn draw(
     scene: &mut Scene,
+    label: &str,
     bins: &Bins,
-    cores: &[(u32, Vec<Option<f64>>)],
+    cores: &[CoreBins],
     x: &Scale,
     plot: &Rect,
 ) {
@@ -23,11 +24,7 @@ pub(super) fn draw(
         .iter()
         .flat_map(|(_, bins)| bins.iter().flatten())
         .fold(0.0, |a, &b| f64::max(a, b));
-    scene.text(
-        at(plot.x, plot.y - 9.0),
-        "Each core: share of its time in iowait",
-        PANEL_LABEL,
-    );
+    scene.text(at(plot.x, plot.y - 9.0), label, PANEL_LABEL);
     scene.turned_text(
         at(plot.x - 50.0, plot.y + plot.height / 2.0),
         "Core",
@@ -84,7 +81,7 @@ fn heat_row(
     }
 }
 
-fn name_cores(scene: &mut Scene, cores: &[(u32, Vec<Option<f64>>)], plot: &Rect, row: f64) {
+fn name_cores(scene: &mut Scene, cores: &[CoreBins], plot: &Rect, row: f64) {
     let every = [1, 2, 4, 5, 8, 10, 16, 32, 64, 128]
         .into_iter()
         .find(|&every| every as f64 * row >= 15.0)
