@@ -15,7 +15,7 @@ mod vllm;
 
 use clock::SessionNs;
 use record::{
-    RecordError, RequestRow, RequestTokens, RunDir, RunId, RunManifest, Session, Telemetry, Torn,
+    RecordError, RequestRow, RequestTokens, RunDir, RunId, RunManifest, Session, Telemetry,
 };
 use std::path::{Path, PathBuf};
 
@@ -121,16 +121,9 @@ impl Run {
                 (None, None)
             }
         };
-        for torn in [torn_rows, torn_tokens, torn_telemetry]
-            .into_iter()
-            .flatten()
-        {
-            let Torn { path, bytes } = torn;
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            notes.push(format!(
-                "{id}: the last row of {name} was cut off: {bytes} bytes are left out"
-            ));
-        }
+        let torn = [torn_rows, torn_tokens, torn_telemetry];
+        let torn = torn.into_iter().flatten();
+        notes.extend(torn.map(|torn| format!("{id}: {torn}")));
         Ok(Self {
             id: id.clone(),
             manifest,

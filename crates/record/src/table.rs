@@ -6,6 +6,7 @@ use crate::{
     lines::Lines,
 };
 use std::{
+    fmt,
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
@@ -20,6 +21,19 @@ pub struct Torn {
     pub path: PathBuf,
     /// How many bytes were left out.
     pub bytes: u64,
+}
+
+impl fmt::Display for Torn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match self.bytes {
+            0 => write!(f, "{name} is empty: not even its header was written"),
+            bytes => write!(
+                f,
+                "the last row of {name} was cut off: {bytes} bytes are left out"
+            ),
+        }
+    }
 }
 
 /// A CSV file whose header is known beforehand, or checked by the caller.

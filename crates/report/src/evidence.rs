@@ -381,13 +381,7 @@ impl Reader<'_> {
         match read {
             Ok((value, torn)) => {
                 if let Some(torn) = torn {
-                    let name = torn.path.file_name().unwrap_or_default().to_string_lossy();
-                    self.note(match torn.bytes {
-                        0 => format!("{name} is empty: not even its header was written"),
-                        bytes => format!(
-                            "the last row of {name} was cut off: {bytes} bytes are left out"
-                        ),
-                    });
+                    self.note(torn.to_string());
                 }
                 Some(value)
             }
