@@ -94,9 +94,9 @@ impl Sampler {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends sampling after the tick in hand and what is due within the next [`LAST`], in which
-    /// sensors that are read once a second are read once more; waits until the sink has had every tick, drops it,
-    /// and says how it went.
+    /// Ends sampling after the tick in hand and the ticks of a last moment, in which sensors that are
+    /// read once a second are read once more; waits until the sink has had every tick, drops it, and
+    /// says how it went.
     pub fn stop(mut self) -> Sampled {
         let thread = self.thread.take();
         self.shared.stop.store(true, Ordering::Relaxed);
